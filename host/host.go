@@ -1,0 +1,262 @@
+// Package host puts a datasette-secrets host together: it reads the
+// configuration, opens the database, starts the plugins and gives an
+// http.Handler with the pages. It is the one place where the parts are wired,
+// and it can be embedded in another Go program:
+//
+//	h, err := host.Open(ctx, host.Config{Internal: "internal.db", ConfigFile: "datasette.yml"})
+//	if err != nil { … }
+//	defer h.Close(context.Background())
+//	http.ListenAndServe("127.0.0.1:8001", h.Handler())
+//
+// The command datasette-secrets is a thin layer of flags over this package.
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/source"
+	"github.com/datasette-secrets/datasette-secrets/internal/ui"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// Version is the version of this program.
+const Version = "0.1.0"
+
+// Config says what a host is made of. Its zero value is a host with a
+// temporary database and no encryption key. The fields are named after the
+// flags of datasette serve.
+type Config struct {
+	Files       []string    // databases to attach, and at most one folder with a configuration
+	Immutable   []string    // databases to attach that nobody writes
+	Create      bool        // make the Files that are missing
+	Internal    string      // the database of secrets; empty for a temporary one, lost at Close
+	ConfigFile  string      // JSON or YAML; "-" reads Stdin
+	Metadata    string      // older configuration, of which the plugins and allow keys count
+	Settings    [][2]string // keys and values that go over ConfigFile, as -s has them
+	Secret      string      // signs cookies and tokens; empty for a random one
+	Root        bool        // the actor "root" may do everything that is not denied
+	DefaultDeny bool        // deny what is allowed by default, such as the home page
+	PluginsDir  string      // folder of executables named datasette-secrets-plugin-*
+	VersionNote string      // shown with the version
+	Stdin       io.Reader
+	// LookupEnv finds environment variables, for secrets and for $env in the
+	// configuration. A nil LookupEnv finds none.
+	LookupEnv func(name string) (string, bool)
+	// Log receives what happens. A nil Log discards it.
+	Log *slog.Logger
+}
+
+// Host is an open host. It is safe for concurrent use.
+type Host struct {
+	log       *slog.Logger
+	db        *db.DB
+	plugins   *pluginhost.Host // nil without a folder of plugins
+	handler   http.Handler
+	signer    signing.Signer
+	settings  config.Settings
+	rootToken string
+	warnings  []string
+	temporary string // folder to remove at Close, or empty
+}
+
+// Open reads the configuration, opens the database and starts the plugins. It
+// returns when every plugin is ready or has failed for the first time, or is
+// too slow; a plugin never makes it fail.
+func Open(ctx context.Context, cfg Config) (*Host, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.LookupEnv == nil {
+		cfg.LookupEnv = func(string) (string, bool) { return "", false }
+	}
+	h := &Host{log: cfg.Log}
+	if err := h.open(ctx, cfg); err != nil {
+		return nil, errors.Join(err, h.Close(context.WithoutCancel(ctx)))
+	}
+	return h, nil
+}
+
+func (h *Host) open(ctx context.Context, cfg Config) error {
+	files, folder, err := databaseFiles(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	loaded, err := config.Load(config.Source{
+		File: cfg.ConfigFile, Metadata: cfg.Metadata, Sets: cfg.Settings,
+		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
+	})
+	if err != nil {
+		return err
+	}
+	own, err := loaded.Secrets()
+	if err != nil {
+		return err
+	}
+	h.warnings = append(h.warnings, own.Warnings...)
+	policy, err := access.New(access.Config{
+		Permissions: loaded.Permissions(), Allow: loaded.Allow(),
+		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
+	})
+	if err != nil {
+		return err
+	}
+	keys, err := keyring.Parse(own.EncryptionKey)
+	if err != nil {
+		return fmt.Errorf("plugins.datasette-secrets.%w", err)
+	}
+	if err := h.openDatabase(ctx, cfg, own.Database, files); err != nil {
+		return err
+	}
+	door := vault.New(vault.Config{
+		DB: h.db, Keys: keys, Policy: policy,
+		Environment:     source.Environment{Lookup: cfg.LookupEnv},
+		AllowUndeclared: own.AllowUndeclared, Now: time.Now,
+	})
+	if err := h.startPlugins(ctx, cfg, loaded, own.PluginsDir, door); err != nil {
+		return err
+	}
+	return h.serve(ctx, cfg, loaded, policy, door, files)
+}
+
+// openDatabase opens the file that holds the secrets: an attached one that the
+// configuration names, the internal one, or a temporary one.
+func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files []databaseFile) error {
+	path := cfg.Internal
+	switch {
+	case name != "" && name != "_internal":
+		file, err := attached(name, files)
+		if err != nil {
+			return err
+		}
+		path = file.path
+	case path == "":
+		folder, err := os.MkdirTemp("", "datasette-secrets-")
+		if err != nil {
+			return fmt.Errorf("making a temporary folder: %w", err)
+		}
+		h.temporary = folder
+		path = filepath.Join(folder, "internal.db")
+	}
+	opened, warnings, err := db.Open(ctx, path, time.Now)
+	if err != nil {
+		return err
+	}
+	h.db = opened
+	h.warnings = append(h.warnings, warnings...)
+	return nil
+}
+
+func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Config, configured string, door *vault.Vault) (err error) {
+	folder := cfg.PluginsDir
+	if folder == "" {
+		folder = configured
+	}
+	if folder == "" {
+		return nil
+	}
+	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
+		Dir: folder, Vault: door, Settings: loaded.Plugin,
+		Log: h.log, HostVersion: Version,
+	})
+	return err
+}
+
+func (h *Host) serve(ctx context.Context, cfg Config, loaded *config.Config, policy *access.Policy, door *vault.Vault, files []databaseFile) error {
+	secret := cfg.Secret
+	if secret == "" {
+		secret = randomHex()
+	}
+	h.signer, h.settings, h.rootToken = signing.New(secret), loaded.Settings(), randomHex()
+	sqlite, err := h.db.SQLiteVersion(ctx)
+	if err != nil {
+		return err
+	}
+	extraCSS, err := loaded.ExtraCSS()
+	if err != nil {
+		return err
+	}
+	h.handler = ui.Handler(ui.Config{
+		Vault: door, Signer: h.signer, Policy: policy,
+		Settings: h.settings, ConfigTree: loaded.Redacted, ExtraCSS: extraCSS,
+		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
+		Databases: describe(files), Ephemeral: h.Ephemeral(),
+		Versions: ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
+		Log:      h.log, Now: time.Now,
+	})
+	return nil
+}
+
+// Handler serves the pages. It honours the settings base_url,
+// force_https_urls and max_post_body_bytes.
+func (h *Host) Handler() http.Handler { return h.handler }
+
+// Ephemeral reports whether the secrets will be lost at Close.
+func (h *Host) Ephemeral() bool { return h.temporary != "" }
+
+// SignInPath is the path of the page that signs "root" in, once. It holds a
+// token: show it to the operator only.
+func (h *Host) SignInPath() string {
+	return h.settings.BaseURL + "-/auth-token?token=" + h.rootToken
+}
+
+// Warnings are sentences for the operator about what works, but not as well as
+// it should.
+func (h *Host) Warnings() []string { return h.warnings }
+
+// Plugins returns the status of every plugin, sorted by name.
+func (h *Host) Plugins() []secrets.PluginStatus {
+	if h.plugins == nil {
+		return nil
+	}
+	return h.plugins.Status()
+}
+
+// ActorCookie returns the ds_actor cookie of a signed-in actor.
+func (h *Host) ActorCookie(actor secrets.Actor) (*http.Cookie, error) {
+	signed, err := h.signer.SignActor(actor, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	return &http.Cookie{Name: "ds_actor", Value: signed, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}, nil
+}
+
+// Close stops the plugins, within a few seconds whatever they do, and closes
+// the database. The handler answers no more.
+func (h *Host) Close(ctx context.Context) error {
+	var errs []error
+	if h.plugins != nil {
+		errs = append(errs, h.plugins.Close(ctx))
+	}
+	if h.db != nil {
+		errs = append(errs, h.db.Close())
+	}
+	if h.temporary != "" {
+		errs = append(errs, os.RemoveAll(h.temporary))
+	}
+	return errors.Join(errs...)
+}
+
+// randomHex returns 256 random bits as 64 hexadecimal digits.
+func randomHex() string {
+	raw := make([]byte, 32)
+	rand.Read(raw) // never fails: it ends the program instead
+	return hex.EncodeToString(raw)
+}

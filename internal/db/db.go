@@ -1,0 +1,94 @@
+// Package db is all the SQL of datasette-secrets, over one SQLite file that
+// Python's Datasette may have open at the same time.
+//
+// # Living with another process
+//
+// Either side may hold the file's lock for a while and gives up on the other
+// after a few seconds. So every write is one short BEGIN IMMEDIATE transaction
+// on a single connection, reads come from a small pool and never outlive the
+// call that made them, and both wait for a lock no longer than [BusyTimeout].
+// An existing file keeps the journal mode that it has; a new one uses WAL.
+//
+// # Time and errors
+//
+// Time comes from Go, one instant per transaction, as UTC text of the form
+// 2006-01-02 15:04:05, which is what SQLite's datetime('now') writes. An error
+// that goes away by itself, such as a lock or a full disk, is
+// secrets.ErrUnavailable.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// BusyTimeout is how long a statement waits for another process's lock.
+// Datasette waits five seconds; waiting a little longer lets it finish first.
+const BusyTimeout = 6 * time.Second
+
+// maxWait bounds a transaction as a whole, its wait for a connection included.
+const maxWait = 10 * time.Second
+
+// readers is how many reads run side by side.
+const readers = 4
+
+// DB is an open database of secrets. It is safe for concurrent use.
+type DB struct {
+	path  string
+	write *sql.DB
+	read  *sql.DB
+	now   func() time.Time
+}
+
+// Tx is one transaction. Its methods are the statements of this package; it
+// must not be used after the function that received it has returned.
+type Tx struct {
+	ctx context.Context
+	tx  *sql.Tx
+	now time.Time
+}
+
+// Now is the instant of the transaction, the same for all its statements.
+func (t *Tx) Now() time.Time { return t.now }
+
+// Path is the file that is open.
+func (d *DB) Path() string { return d.path }
+
+// View runs fn in a transaction that only reads.
+func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	return d.transact(ctx, d.read, fn)
+}
+
+// Update runs fn in a transaction that holds the write lock from its start. If
+// fn returns an error, nothing that it did is kept.
+func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	return d.transact(ctx, d.write, fn)
+}
+
+func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(*Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	tx, err := pool.BeginTx(ctx, nil)
+	if err != nil {
+		return classify("beginning a transaction", err)
+	}
+	defer tx.Rollback() // does nothing once committed
+	if err := fn(&Tx{ctx: ctx, tx: tx, now: d.now().UTC()}); err != nil {
+		return err
+	}
+	return classify("committing a transaction", tx.Commit())
+}
+
+// Close ends every connection. It waits for running transactions.
+func (d *DB) Close() error {
+	readErr := d.read.Close()
+	if err := d.write.Close(); err != nil {
+		return fmt.Errorf("closing %s: %w", d.path, err)
+	}
+	if readErr != nil {
+		return fmt.Errorf("closing %s: %w", d.path, readErr)
+	}
+	return nil
+}

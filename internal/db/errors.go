@@ -1,0 +1,50 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mattn/go-sqlite3"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// classify adds what was being done to an error of SQLite, and its class. The
+// texts of SQLite name tables and columns, never their contents.
+func classify(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w: %w", doing, secrets.ErrUnavailable, err)
+	}
+	var sqliteErr sqlite3.Error
+	if !errors.As(err, &sqliteErr) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if hint := temporary(sqliteErr.Code); hint != "" {
+		return fmt.Errorf("%s: %w: %s: %w", doing, secrets.ErrUnavailable, hint, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// temporary says what to do about a failure that lies outside this program,
+// and is empty for every other.
+func temporary(code sqlite3.ErrNo) string {
+	switch code {
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return "another process keeps the database locked; try again, or stop that process"
+	case sqlite3.ErrFull:
+		return "the disk is full; free some space"
+	case sqlite3.ErrReadonly:
+		return "the database or its folder is read-only; make both writable for this user"
+	case sqlite3.ErrCantOpen, sqlite3.ErrPerm, sqlite3.ErrAuth:
+		return "the database file cannot be opened; check that it exists and its permissions"
+	case sqlite3.ErrIoErr, sqlite3.ErrProtocol, sqlite3.ErrNomem, sqlite3.ErrInterrupt:
+		return "reading or writing the database file failed"
+	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
+		return "the file is damaged or is not a SQLite database; restore it from a backup or choose another file"
+	}
+	return ""
+}

@@ -1,0 +1,137 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	_ "github.com/mattn/go-sqlite3" // the "sqlite3" driver
+)
+
+// Open opens the file at path, makes it if it is missing (readable by its
+// owner only), and brings its tables up to date. now is the clock.
+//
+// The warnings are sentences for the operator about things that work, but not
+// as well as they should.
+func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnings []string, err error) {
+	fresh, err := create(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	d = &DB{path: path, now: now}
+	if d.write, err = connect(path, url.Values{"_txlock": {"immediate"}}, 1); err != nil {
+		return nil, nil, err
+	}
+	if d.read, err = connect(path, url.Values{"_query_only": {"1"}}, readers); err != nil {
+		d.write.Close()
+		return nil, nil, err
+	}
+	if fresh {
+		err = d.useWAL(ctx)
+	}
+	if err == nil {
+		warnings, err = d.migrate(ctx)
+	}
+	if err != nil {
+		d.Close()
+		return nil, nil, fmt.Errorf("opening the database %s: %w", path, err)
+	}
+	return d, warnings, nil
+}
+
+// Create makes an empty, valid database at path if there is none, as
+// Datasette's --create does.
+func Create(ctx context.Context, path string) error {
+	fresh, err := create(path)
+	if err != nil || !fresh {
+		return err
+	}
+	pool, err := connect(path, nil, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if _, err := pool.ExecContext(ctx, "pragma journal_mode = wal; vacuum"); err != nil {
+		return fmt.Errorf("creating the database %s: %w", path, classify("writing it", err))
+	}
+	return nil
+}
+
+// Check reports whether the file at path is a SQLite database.
+func Check(ctx context.Context, path string) error {
+	pool, err := connect(path, url.Values{"mode": {"ro"}}, 1)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	var n int
+	err = pool.QueryRowContext(ctx, "select count(*) from sqlite_master").Scan(&n)
+	if err != nil {
+		return fmt.Errorf("reading the database %s: %w", path, classify("opening it", err))
+	}
+	return nil
+}
+
+// create makes the file with the right mode before SQLite would make it with
+// the wrong one; SQLite gives its -wal and -shm files the same mode. It reports
+// whether the file is fresh: new, or still empty.
+func create(path string) (fresh bool, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err == nil {
+		// The umask can only have taken rights away that the owner needs.
+		err = errors.Join(f.Chmod(0o600), f.Close())
+		return true, err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("creating the database %s: the folder %s does not exist; make it first", path, filepath.Dir(path))
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return false, fmt.Errorf("creating the database: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("opening the database: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return false, fmt.Errorf("opening the database %s: it is not a regular file", path)
+	}
+	return info.Size() == 0, nil
+}
+
+func connect(path string, params url.Values, limit int) (*sql.DB, error) {
+	query := url.Values{
+		"mode":          {"rw"},
+		"_busy_timeout": {fmt.Sprint(BusyTimeout.Milliseconds())},
+		"_synchronous":  {"FULL"},
+	}
+	for key, values := range params {
+		query[key] = values
+	}
+	pool, err := sql.Open("sqlite3", "file:"+url.PathEscape(path)+"?"+query.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("opening the database %s: %w", path, err)
+	}
+	pool.SetMaxOpenConns(limit)
+	pool.SetMaxIdleConns(limit)
+	return pool, nil
+}
+
+// useWAL lets readers and one writer work side by side. A file system that
+// cannot do it leaves the mode as it is, which is slower but correct.
+func (d *DB) useWAL(ctx context.Context) error {
+	_, err := d.write.ExecContext(ctx, "pragma journal_mode = wal")
+	return classify("switching to write-ahead logging", err)
+}
+
+// SQLiteVersion is the version of the SQLite library in use.
+func (d *DB) SQLiteVersion(ctx context.Context) (string, error) {
+	var version string
+	err := d.read.QueryRowContext(ctx, "select sqlite_version()").Scan(&version)
+	return version, classify("asking for the SQLite version", err)
+}

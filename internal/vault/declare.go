@@ -1,0 +1,138 @@
+package vault
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// Limits of what one plugin may declare.
+const (
+	MaxDeclarations = 1000 // secrets of one plugin
+	maxDescription  = 4000 // bytes
+	maxObtainURL    = 2000 // bytes
+	maxObtainLabel  = 200  // bytes
+)
+
+var secretName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`)
+
+// declarations is everything that the plugins declared. It never changes: a
+// new declaration makes a new one.
+type declarations struct {
+	plugins map[string][]secrets.Declaration
+	merged  []secrets.Declaration // first one of a name wins, in the order of the plugins' names
+	users   map[string][]string   // secret → plugins that declared it, sorted
+	byName  map[string]secrets.Declaration
+}
+
+func newDeclarations(plugins map[string][]secrets.Declaration) *declarations {
+	d := &declarations{
+		plugins: plugins,
+		users:   map[string][]string{},
+		byName:  map[string]secrets.Declaration{},
+	}
+	names := make([]string, 0, len(plugins))
+	for name := range plugins {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, plugin := range names {
+		for _, declaration := range plugins[plugin] {
+			d.add(declaration)
+			d.users[declaration.Name] = append(d.users[declaration.Name], plugin)
+		}
+	}
+	if len(d.merged) == 0 {
+		// Like upstream, give a new administrator something to try out.
+		d.add(secrets.Declaration{Name: "EXAMPLE_SECRET", Description: "An example secret"})
+	}
+	return d
+}
+
+func (d *declarations) add(declaration secrets.Declaration) {
+	if _, taken := d.byName[declaration.Name]; taken {
+		return
+	}
+	d.byName[declaration.Name] = declaration
+	d.merged = append(d.merged, declaration)
+}
+
+func (d *declarations) declaredBy(plugin, name string) bool {
+	for _, user := range d.users[name] {
+		if user == plugin {
+			return true
+		}
+	}
+	return false
+}
+
+// Declare says which secrets a plugin needs, instead of what it said before.
+// Of a name that the plugin repeats, the first counts. A declaration that
+// breaks a rule refuses them all, and what the plugin said before stays.
+func (v *Vault) Declare(plugin string, ds []secrets.Declaration) error {
+	if len(ds) > MaxDeclarations {
+		return fmt.Errorf("%w: %d secrets are declared, at most %d are allowed", secrets.ErrInvalid, len(ds), MaxDeclarations)
+	}
+	own, err := checkDeclarations(ds)
+	if err != nil {
+		return err
+	}
+	for {
+		old := v.declarations.Load()
+		plugins := map[string][]secrets.Declaration{plugin: own}
+		for name, declared := range old.plugins {
+			if name != plugin {
+				plugins[name] = declared
+			}
+		}
+		if v.declarations.CompareAndSwap(old, newDeclarations(plugins)) {
+			return nil
+		}
+	}
+}
+
+func checkDeclarations(ds []secrets.Declaration) ([]secrets.Declaration, error) {
+	var own []secrets.Declaration
+	seen := map[string]bool{}
+	for i, d := range ds {
+		if !secretName.MatchString(d.Name) {
+			return nil, fmt.Errorf("%w: the name of declared secret %d must be 1 to 255 of A-Z a-z 0-9 _ . -", secrets.ErrInvalid, i+1)
+		}
+		if err := checkDeclaration(d); err != nil {
+			return nil, fmt.Errorf("%w: declared secret %s: %w", secrets.ErrInvalid, d.Name, err)
+		}
+		if !seen[d.Name] {
+			own = append(own, d)
+		}
+		seen[d.Name] = true
+	}
+	return own, nil
+}
+
+func checkDeclaration(d secrets.Declaration) error {
+	fields := []struct {
+		what, text string
+		limit      int
+	}{
+		{"description", d.Description, maxDescription},
+		{"obtain URL", d.ObtainURL, maxObtainURL},
+		{"obtain label", d.ObtainLabel, maxObtainLabel},
+	}
+	for _, field := range fields {
+		if len(field.text) > field.limit {
+			return fmt.Errorf("its %s has %d bytes, at most %d are allowed", field.what, len(field.text), field.limit)
+		}
+		if !utf8.ValidString(field.text) {
+			return fmt.Errorf("its %s is not UTF-8 text", field.what)
+		}
+	}
+	url := strings.ToLower(d.ObtainURL)
+	if url != "" && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
+		return fmt.Errorf("its obtain URL must begin with https:// or http://")
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"unicode/utf8"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
+)
+
+// Limits of what is stored.
+const (
+	MaxNote  = 100     // code points of a note
+	MaxValue = 1 << 20 // bytes of a value
+)
+
+// Put stores value as the newest version of a secret, with a note of at most
+// MaxNote code points, and returns the version's number. The caller must be
+// signed in.
+func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, value secrets.Value, note string) (version int64, err error) {
+	if err := v.authorizeChange(caller); err != nil {
+		return 0, err
+	}
+	if err := v.checkName(ctx, name); err != nil {
+		return 0, err
+	}
+	if err := checkNote(note); err != nil {
+		return 0, err
+	}
+	if err := checkValue(value); err != nil {
+		return 0, err
+	}
+	return v.insert(ctx, caller, db.Row{Name: name, Note: note}, value)
+}
+
+// insert encrypts value and commits it as the newest version of row.Name.
+func (v *Vault) insert(ctx context.Context, caller secrets.Caller, row db.Row, value secrets.Value) (version int64, err error) {
+	row.Encrypted, row.KeyName, err = v.keys.Encrypt(value, v.now())
+	if err != nil {
+		return 0, err
+	}
+	row.CreatedBy = caller.Actor.ID()
+	err = v.commit(ctx, func(tx *db.Tx) error {
+		version, err = tx.Insert(row)
+		return err
+	})
+	return version, err
+}
+
+// Annotate changes the note of a secret's newest version, and reports whether
+// it is another than before.
+func (v *Vault) Annotate(ctx context.Context, caller secrets.Caller, name, note string) (changed bool, err error) {
+	if err := v.authorizeChange(caller); err != nil {
+		return false, err
+	}
+	if err := checkNote(note); err != nil {
+		return false, err
+	}
+	err = v.commit(ctx, func(tx *db.Tx) error {
+		row, err := live(tx, name)
+		if err != nil {
+			return err
+		}
+		changed = row.Note != note
+		return tx.SetNote(row.ID, note, caller.Actor.ID())
+	})
+	return changed, err
+}
+
+// live returns the newest version of a secret inside a writing transaction,
+// which must exist and not be a tombstone.
+func live(tx *db.Tx, name string) (db.Row, error) {
+	row, found, err := tx.Newest(name)
+	if err == nil && (!found || row.Deleted()) {
+		err = secrets.ErrNotSet
+	}
+	return row, err
+}
+
+func checkNote(note string) error {
+	if n := utf8.RuneCountInString(note); n > MaxNote {
+		return fmt.Errorf("%w: the note has %d characters, at most %d are allowed", secrets.ErrInvalid, n, MaxNote)
+	}
+	if !utf8.ValidString(note) {
+		return fmt.Errorf("%w: the note is not UTF-8 text", secrets.ErrInvalid)
+	}
+	return nil
+}
+
+func checkValue(value secrets.Value) error {
+	if value.Len() == 0 {
+		return fmt.Errorf("%w: the secret is empty; delete it instead", secrets.ErrInvalid)
+	}
+	if value.Len() > MaxValue {
+		return fmt.Errorf("%w: the secret has %d bytes, at most %d are allowed", secrets.ErrInvalid, value.Len(), MaxValue)
+	}
+	if !utf8.ValidString(value.Reveal()) {
+		return fmt.Errorf("%w: the secret is not UTF-8 text", secrets.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+// Package vault is the one door to the secrets. Every read or write of a
+// secret is a method of [Vault], and every method has the same shape:
+//
+//	authorize   who asks, for what; nothing is looked at before that
+//	act         choose the source, encrypt or decrypt
+//	commit      one transaction that keeps what happened
+//
+// A value leaves only after commit: what cannot be recorded does not happen.
+// Every method takes the [secrets.Caller] as its first argument after the
+// context, and every error is one of the classes of package secrets, or an
+// internal error.
+package vault
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
+	"github.com/datasette-secrets/datasette-secrets/internal/source"
+)
+
+// Config is what a Vault is made of.
+type Config struct {
+	DB          *db.DB
+	Keys        *keyring.Keyring // nil while no encryption key is configured
+	Policy      *access.Policy
+	Environment source.Environment
+	// AllowUndeclared lets administrators store secrets that no plugin
+	// declared.
+	AllowUndeclared bool
+	Now             func() time.Time
+}
+
+// Vault guards the secrets of one database. It is safe for concurrent use.
+type Vault struct {
+	db              *db.DB
+	keys            *keyring.Keyring
+	policy          *access.Policy
+	environment     source.Environment
+	allowUndeclared bool
+	now             func() time.Time
+	declarations    atomic.Pointer[declarations]
+}
+
+// New returns a Vault over an open database. Nothing is declared yet.
+func New(cfg Config) *Vault {
+	v := &Vault{
+		db:              cfg.DB,
+		keys:            cfg.Keys,
+		policy:          cfg.Policy,
+		environment:     cfg.Environment,
+		allowUndeclared: cfg.AllowUndeclared,
+		now:             cfg.Now,
+	}
+	v.declarations.Store(newDeclarations(nil))
+	return v
+}
+
+// Configured reports whether there is an encryption key, so that values can be
+// stored.
+func (v *Vault) Configured() bool { return v.keys != nil }
+
+// authorizeManage allows the acts of an administrator.
+func (v *Vault) authorizeManage(caller secrets.Caller) error {
+	if caller.Plugin != "" {
+		return fmt.Errorf("%w: plugins do not manage secrets", secrets.ErrDenied)
+	}
+	decision := v.policy.Decide(caller.Actor, access.ManageSecrets)
+	if !decision.Allowed {
+		return fmt.Errorf("%w: %s", secrets.ErrDenied, decision.Reason)
+	}
+	return nil
+}
+
+// authorizeChange allows the acts of an administrator that leave a name behind:
+// they need somebody to name.
+func (v *Vault) authorizeChange(caller secrets.Caller) error {
+	if err := v.authorizeManage(caller); err != nil {
+		return err
+	}
+	if len(caller.Actor) == 0 {
+		return fmt.Errorf("%w: you must be signed in to change a secret", secrets.ErrDenied)
+	}
+	if v.keys == nil {
+		return secrets.ErrNotConfigured
+	}
+	return nil
+}
+
+// authorizeUse allows a plugin to use a secret that it declared.
+func (v *Vault) authorizeUse(caller secrets.Caller, name string) error {
+	if caller.Plugin == "" {
+		return fmt.Errorf("%w: only plugins read values", secrets.ErrDenied)
+	}
+	if !v.declarations.Load().declaredBy(caller.Plugin, name) {
+		return secrets.ErrNotDeclared
+	}
+	return nil
+}
+
+// commit keeps what an act did. It is the only writer of the database, so that
+// whatever must be recorded with an act has one place.
+func (v *Vault) commit(ctx context.Context, act func(*db.Tx) error) error {
+	return v.db.Update(ctx, act)
+}
