@@ -1,0 +1,39 @@
+package access
+
+import "slices"
+
+// The actions of this host.
+const (
+	ManageSecrets    = "manage-secrets"
+	ViewInstance     = "view-instance"
+	PermissionsDebug = "permissions-debug"
+	DebugMenu        = "debug-menu"
+)
+
+// Action is something that an actor may be allowed to do.
+type Action struct {
+	Name        string
+	Abbr        string // the short name that restrictions may use; often none
+	Description string
+	Default     bool // allowed when no rule speaks of it
+}
+
+// Actions returns every action, sorted by name. Names, abbreviations and
+// descriptions are those of Datasette and datasette-secrets.
+func Actions() []Action {
+	return []Action{
+		{Name: DebugMenu, Abbr: "dm", Description: "View debug menu items"},
+		{Name: ManageSecrets, Description: "Manage Datasette secrets"},
+		{Name: PermissionsDebug, Abbr: "pd", Description: "Access permission debug tool"},
+		{Name: ViewInstance, Abbr: "vi", Description: "View Datasette instance", Default: true},
+	}
+}
+
+func find(name string) (Action, bool) {
+	actions := Actions()
+	i := slices.IndexFunc(actions, func(a Action) bool { return a.Name == name })
+	if i < 0 {
+		return Action{}, false
+	}
+	return actions[i], true
+}
