@@ -43,8 +43,8 @@ func matchesBlock(actor secrets.Actor, block map[string]any) bool {
 }
 
 // matchesKey compares what an actor has under a key with what the block has
-// there. A mapping or a list inside a list spoils the whole comparison, as it
-// does in Python, where neither can be in a set.
+// there. A mapping, or a list inside a list, on either side is no match:
+// Datasette compares sets, and Python cannot put either of them in one.
 func matchesKey(have, want any) bool {
 	if want == "*" {
 		return true
