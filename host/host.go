@@ -100,7 +100,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	loaded, err := config.Load(config.Source{
-		File: cfg.ConfigFile, Metadata: cfg.Metadata, Sets: cfg.Settings,
+		Files: configFiles(cfg), Metadata: cfg.Metadata, Sets: cfg.Settings,
 		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
 	})
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	h.warnings = append(h.warnings, own.Warnings...)
+	h.warnings = append(h.warnings, own.Deprecated...)
 	policy, err := access.New(access.Config{
 		Permissions: loaded.Permissions(), Allow: loaded.Allow(),
 		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
@@ -134,6 +134,13 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	return h.serve(ctx, cfg, loaded, policy, door, files)
+}
+
+func configFiles(cfg Config) []string {
+	if cfg.ConfigFile == "" {
+		return nil
+	}
+	return []string{cfg.ConfigFile}
 }
 
 // openDatabase opens the file that holds the secrets: an attached one that the
@@ -189,13 +196,9 @@ func (h *Host) serve(ctx context.Context, cfg Config, loaded *config.Config, pol
 	if err != nil {
 		return err
 	}
-	extraCSS, err := loaded.ExtraCSS()
-	if err != nil {
-		return err
-	}
 	h.handler = ui.Handler(ui.Config{
 		Vault: door, Signer: h.signer, Policy: policy,
-		Settings: h.settings, ConfigTree: loaded.Redacted, ExtraCSS: extraCSS,
+		Settings: h.settings, ConfigTree: loaded.Redacted, ExtraCSS: loaded.ExtraCSS(),
 		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(files), Ephemeral: h.Ephemeral(),
 		Versions: ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
