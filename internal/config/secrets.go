@@ -1,0 +1,148 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Name is the name under plugins of this host's own block. It is that of the
+// Datasette plugin, so that one file serves both.
+const Name = "datasette-secrets"
+
+// SecretsConfig is the block plugins.datasette-secrets, resolved. It prints
+// as a fixed text, because EncryptionKey may be the key itself.
+type SecretsConfig struct {
+	EncryptionKey   any      `json:"-"` // as resolved; nil when there is none
+	Database        string   // empty: the internal database
+	AllowUndeclared bool     // secrets that no plugin declared may be stored
+	PluginsDir      string   // empty: none
+	Deprecated      []string // warnings for the operator: keys that are deprecated or not known
+}
+
+// Format writes a fixed text for every verb.
+func (SecretsConfig) Format(s fmt.State, _ rune) { fmt.Fprint(s, "[plugins."+Name+"]") }
+
+const (
+	hyphenKey     = "encryption-key"
+	underscoreKey = "encryption_key"
+)
+
+// secretsKeys are the keys of the block; those that this package does not
+// read itself belong to other parts of the host.
+func secretsKeys() []string {
+	return []string{
+		hyphenKey, "database", "allow-undeclared", "plugins-dir",
+		"plugins", "secrets", "log", "audit", "bindings", "sandbox", "seals",
+		"trust-asserted-actors", "host", "token", "mode", "offline",
+	}
+}
+
+// Secrets returns the block plugins.datasette-secrets, resolved anew. No error
+// holds the key.
+func (c *Config) Secrets() (SecretsConfig, error) {
+	v, err := c.Plugin(Name)
+	if v == nil || err != nil {
+		return SecretsConfig{}, err
+	}
+	b, ok := v.(map[string]any)
+	if !ok {
+		return SecretsConfig{}, fmt.Errorf("plugins.%s: should be a mapping of names to values, not %s", Name, kind(v))
+	}
+	s := SecretsConfig{EncryptionKey: encryptionKey(b), Deprecated: warnings(b)}
+	if s.Database, err = optional[string](b, "database", "the name of a database; put it in quotes"); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.Database == "_internal" {
+		s.Database = ""
+	}
+	if s.AllowUndeclared, err = optional[bool](b, "allow-undeclared", "true or false, without quotes"); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.PluginsDir, err = optional[string](b, "plugins-dir", "the path of a directory"); err != nil {
+		return SecretsConfig{}, err
+	}
+	return s, nil
+}
+
+// encryptionKey returns the key. The underscore was in old documentation, and
+// counts only where the hyphen is absent.
+func encryptionKey(b map[string]any) any {
+	if v, ok := b[hyphenKey]; ok {
+		return v
+	}
+	return b[underscoreKey]
+}
+
+// optional returns b[key] as a T, or its zero value when it is absent or null.
+func optional[T any](b map[string]any, key, want string) (T, error) {
+	v, ok := b[key].(T)
+	if !ok && b[key] != nil {
+		return v, fmt.Errorf("plugins.%s.%s: should be %s, not %s", Name, key, want, kind(b[key]))
+	}
+	return v, nil
+}
+
+// warnings says what the operator should change. An unknown key is no error:
+// another version may know it.
+func warnings(b map[string]any) []string {
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(b)) {
+		if slices.Contains(secretsKeys(), key) {
+			continue
+		}
+		out = append(out, fmt.Sprintf("plugins.%s: %s", Name, advice(b, key)))
+	}
+	return out
+}
+
+func advice(b map[string]any, key string) string {
+	if key != underscoreKey {
+		return fmt.Sprintf("unknown key %q; %s", clip(key), suggestion(key, secretsKeys()))
+	}
+	if _, both := b[hyphenKey]; both {
+		return fmt.Sprintf("%q is ignored because %q is given too; remove it", underscoreKey, hyphenKey)
+	}
+	return fmt.Sprintf("%q is deprecated; write %q", underscoreKey, hyphenKey)
+}
+
+// suggestion names the known key that is nearest to key or, when none is
+// near, all of them.
+func suggestion(key string, known []string) string {
+	best, least := "", len(key)/2+1
+	for _, k := range known {
+		if d := distance(key, k); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return "the known keys are " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+// distance is the number of single-letter changes between two words. A long
+// word is simply far away.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, row[j]+1, corner+1)
+		}
+	}
+	return row[len(b)]
+}
