@@ -76,7 +76,7 @@ func (f *tokenFlags) run(sys system, id string) error {
 	if !f.debug {
 		return nil
 	}
-	decoded, err := json.MarshalIndent(token.Payload(), "", "  ")
+	decoded, err := json.MarshalIndent(token, "", "  ")
 	if err != nil {
 		return fmt.Errorf("printing the token: %w", err)
 	}
@@ -123,14 +123,41 @@ func child(parent map[string]any, key string) map[string]any {
 // it.
 func abbreviate(stderr io.Writer, name string) string {
 	for _, action := range access.Actions() {
-		if action.Name != name {
-			continue
-		}
-		if action.Abbr != "" {
+		if action.Name == name && action.Abbr != "" {
 			return action.Abbr
 		}
-		return name
+		if action.Name == name {
+			return name
+		}
+	}
+	if abbr, ok := datasetteActions()[name]; ok {
+		return abbr
 	}
 	fmt.Fprintf(stderr, "  Unknown permission: %s \n", name)
 	return name
+}
+
+// datasetteActions are the actions of Datasette that this host does not have,
+// with their short forms: a token made here may be meant for both.
+func datasetteActions() map[string]string {
+	return map[string]string{
+		"alter-table":            "at",
+		"create-table":           "ct",
+		"create-view":            "cv",
+		"delete-query":           "dq",
+		"delete-row":             "dr",
+		"drop-table":             "dt",
+		"drop-view":              "dv",
+		"execute-sql":            "es",
+		"execute-write-sql":      "ews",
+		"insert-row":             "ir",
+		"set-column-type":        "sct",
+		"store-query":            "sq",
+		"update-query":           "uq",
+		"update-row":             "ur",
+		"view-database":          "vd",
+		"view-database-download": "vdd",
+		"view-query":             "vq",
+		"view-table":             "vt",
+	}
 }
