@@ -305,7 +305,12 @@ func (p *Process) Do(t testing.TB, r Request) Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.URL.Opaque = "//" + request.URL.Host + or(r.Path, "/") // sent as it is
+	path, query, _ := strings.Cut(or(r.Path, "/"), "?")
+	request.URL.Path, err = url.PathUnescape(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.URL.RawPath, request.URL.RawQuery = path, query // sent as they are
 	if r.Form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
