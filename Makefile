@@ -1,0 +1,46 @@
+# What people and CI type. The README explains the first two.
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@latest
+
+.PHONY: demo test build test-setup lint unit fuzz bench soak generate govulncheck clean
+
+demo: build ## start the host with the demo plugin and print a URL to sign in
+	@scripts/demo
+
+test: test-setup lint unit fuzz ## everything that CI runs
+
+build: ## the host and the demo plugin, in build/
+	@scripts/need-compiler
+	$(GO) build -o build/datasette-secrets ./cmd/datasette-secrets
+	$(GO) build -o build/plugins/datasette-secrets-plugin-demo ./plugins/demo
+
+test-setup: ## what the tests need and the machine lacks
+	@scripts/test-setup
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+unit:
+	$(GO) test -race -timeout 15m ./...
+
+fuzz: ## every fuzz target for a few seconds
+	@FUZZTIME=$${FUZZTIME:-3s} scripts/fuzz
+
+soak: ## the long runs: every fuzz target for two minutes, the race tests ten times
+	@FUZZTIME=2m scripts/fuzz
+	$(GO) test -race -count 10 -timeout 60m ./...
+
+bench: test-setup build ## figures as ratios, in docs/performance.md
+	$(GO) run ./tests/bench
+
+generate: ## the Go code of the protos; needs protoc and its two Go plugins
+	$(GO) generate ./internal/pluginpb
+
+govulncheck:
+	$(GO) run $(GOVULNCHECK) ./...
+
+clean:
+	rm -rf build
