@@ -1,0 +1,102 @@
+package pluginhost
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+)
+
+const (
+	maxStreams = 128     // calls at once on one connection
+	maxRequest = 1 << 20 // bytes of one request
+	callRate   = 5000    // calls a second
+	callBurst  = 10000   // calls at once
+)
+
+// callback is the server of one launch: the plugin's way to its host.
+type callback struct {
+	address string
+	server  *grpc.Server
+}
+
+// newCallback opens the plugin's socket and serves it.
+func newCallback(cfg Config, l *launch) (*callback, error) {
+	address := filepath.Join(l.dir, "host.sock")
+	listener, err := listen(address, l.runner.process(), l.log)
+	if err != nil {
+		return nil, err
+	}
+	gate := &gate{log: l.log, bucket: newBucket(callRate, callBurst, time.Now)}
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(l.identity.HostTLS())),
+		grpc.ConnectionTimeout(l.timings.Call),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxRecvMsgSize(maxRequest),
+		grpc.MaxSendMsgSize(pluginwire.PluginMaxReceive),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ChainUnaryInterceptor(gate.recover, gate.limit, gate.translate),
+	)
+	service := &service{plugin: l.name, vault: cfg.Vault, settings: cfg.Settings}
+	pluginpb.RegisterSecretsServer(server, service)
+	pluginpb.RegisterConfigurationServer(server, configuration{service: service})
+	go func() { _ = server.Serve(listener) }() // ends with stop
+	return &callback{address: address, server: server}, nil
+}
+
+// stop ends the server, its connections and its socket.
+func (c *callback) stop() { c.server.Stop() }
+
+// gate is what every call of one plugin passes.
+type gate struct {
+	log    *slog.Logger
+	bucket *bucket
+}
+
+// recover turns a panic into an error. What it carries may be a secret, so
+// that only its type and place are logged.
+func (g *gate) recover(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.log.Error("panic while answering a plugin", "method", info.FullMethod, "stack", string(debug.Stack()))
+			response, err = nil, status.Error(codes.Internal, "internal error")
+		}
+	}()
+	return handle(ctx, request)
+}
+
+// limit refuses calls beyond the rate.
+func (g *gate) limit(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	if !g.bucket.take() {
+		return nil, status.Error(codes.ResourceExhausted, "too many calls; try again in a second")
+	}
+	return handle(ctx, request)
+}
+
+// translate gives the call a deadline, and its error the form in which it may
+// cross. What the plugin is not told, the log is.
+func (g *gate) translate(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, pluginwire.HostCallTimeout)
+	defer cancel()
+	response, err := handle(ctx, request)
+	if err == nil {
+		return response, nil
+	}
+	crossing := pluginwire.ToStatus(err)
+	switch status.Code(crossing) {
+	case codes.Internal, codes.DataLoss:
+		g.log.Error("answering a plugin failed", "method", info.FullMethod, "error", err)
+	case codes.Unavailable:
+		g.log.Warn("answering a plugin failed", "method", info.FullMethod, "error", err)
+	}
+	return nil, crossing
+}

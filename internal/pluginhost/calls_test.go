@@ -1,0 +1,85 @@
+package pluginhost_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func errorf(format string, values ...any) error { return fmt.Errorf(format, values...) }
+
+// A plugin is told nothing about secrets that it did not declare, and only
+// classes of errors about its own.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "greedy", "healthy")
+	for _, text := range []string{
+		"undeclared PermissionDenied: permission denied: secret not declared by this plugin",
+		"unknown PermissionDenied: permission denied: secret not declared by this plugin",
+		"unset NotFound: secret is not set",
+		"long actor InvalidArgument: invalid request: an actor's id must be UTF-8 text of at most 255 bytes",
+		`list [name:\"GREEDY_KEY\"] <nil>`,
+		`config {\"for\":\"greedy\"} <nil>`,
+	} {
+		w.says(text)
+	}
+	w.isUnharmed()
+}
+
+// The use of a secret is recorded for the actor that the plugin names.
+func TestUseIsRecorded(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "healthy")
+	w.says("HEALTHY_KEY got it from database")
+	all, err := w.vault.List(t.Context(), rootCaller())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range all {
+		if secret.Name == "HEALTHY_KEY" && secret.LastUsedBy == "demo" && secret.LastUsedAt != "" {
+			return
+		}
+	}
+	t.Errorf("no use by demo in %+v", all)
+}
+
+// A plugin's socket is for that plugin alone.
+func TestIntruder(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "healthy", "intruder")
+	if line := w.says("intrusions tried"); !strings.Contains(line, "intrusions tried 1") {
+		t.Fatalf("the test tried nothing: %s", line)
+	}
+	if line := w.says("intrusion "); !strings.Contains(line, "intrusion Unavailable") {
+		t.Errorf("the intruder had success: %s", line)
+	}
+	w.says("a connection to the plugin's socket is refused")
+	w.isUnharmed()
+}
+
+// Nothing of the host's environment, folder or input reaches a plugin.
+func TestSnoop(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "snoop")
+	env := w.says("env [")
+	if strings.Contains(env, canary) {
+		t.Errorf("the plugin saw the host's environment: %s", env)
+	}
+	for variable := range strings.FieldsSeq(strings.ReplaceAll(env, `\"`, "")) {
+		name, _, found := strings.Cut(strings.TrimPrefix(variable, "["), "=")
+		switch {
+		case !found, strings.HasPrefix(name, "PLUGIN_"):
+		case slices.Contains([]string{"time", "level", "msg", "PATH", "LANG", "HOME", "TMPDIR", "DATASETTE_SECRETS_PLUGIN", "plugin"}, name):
+		default:
+			t.Errorf("the plugin saw the variable %s", name)
+		}
+	}
+	w.says("stdin nothing")
+	if cwd := w.says("cwd "); !strings.Contains(cwd, w.runtime) {
+		t.Errorf("the plugin was in %s", cwd)
+	}
+	if strings.Contains(w.log.text(), "nobody-may-see") {
+		t.Error("a value is in the log")
+	}
+}

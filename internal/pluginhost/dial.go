@@ -1,0 +1,52 @@
+package pluginhost
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+)
+
+const maxHeaders = 16 << 10 // bytes of the headers of one call
+
+// dialOptions limits the connection to a plugin. go-plugin's own calls go over
+// it too, and have no deadline by themselves.
+func dialOptions(dial func(context.Context, string) (net.Conn, error), limit time.Duration) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithContextDialer(dial),
+		grpc.WithAuthority(pluginwire.Authority),
+		grpc.WithMaxHeaderListSize(maxHeaders),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(pluginwire.HostMaxReceive),
+			grpc.MaxCallSendMsgSize(pluginwire.PluginMaxReceive)),
+		grpc.WithChainUnaryInterceptor(withDeadline(limit)),
+		grpc.WithChainStreamInterceptor(withoutBroker),
+	}
+}
+
+// withDeadline gives every call a deadline.
+func withDeadline(limit time.Duration) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+		invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return invoke(ctx, method, request, reply, conn, opts...)
+	}
+}
+
+// withoutBroker keeps go-plugin's broker from running: nothing here uses it,
+// and a plugin could fill the host's memory with its offers of connections.
+func withoutBroker(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+		return nil, status.Error(codes.Unimplemented, "this host has no broker")
+	}
+	return open(ctx, desc, conn, method, opts...)
+}

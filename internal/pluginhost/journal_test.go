@@ -1,0 +1,111 @@
+package pluginhost_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+)
+
+func TestParseLine(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ line, level, message, module string }{
+		{`{"@level":"warn","@message":"low","@module":"m","@timestamp":"now"}`, "WARN", "low", "m"},
+		{`{"@level":"trace","@message":"fine"}`, "DEBUG-4", "fine", ""},
+		{`{"@message":1}`, "INFO", "1", ""},
+		{`{"@level":5,"@message":"x"}`, "INFO", "x", ""},
+		{`{"@message":"x","@module":[1,2]}`, "INFO", "x", "[1,2]"},
+		{`{"@level":5}`, "INFO", `{"@level":5}`, ""},
+		{`{"@message":`, "INFO", `{"@message":`, ""},
+		{`[1]`, "INFO", `[1]`, ""},
+		{"plain\ttext\x1b[0m", "INFO", "plain text [0m", ""},
+	}
+	for _, test := range tests {
+		e := pluginhost.ParseLine([]byte(test.line))
+		message, fields := e.Text()
+		if e.Level() != test.level || message != test.message || fields["module"] != test.module {
+			t.Errorf("%s: %s %q %q", test.line, e.Level(), message, fields)
+		}
+	}
+}
+
+func FuzzParseLine(f *testing.F) {
+	f.Add([]byte(`{"@level":"warn","@message":"low","@module":"m","a":{"b":[1]}}`))
+	f.Add([]byte(`{"@message":1}`))
+	f.Add([]byte("{\"@message\":\"\x1b[2J\",\"\x00\":null}"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		message, fields := pluginhost.ParseLine(line).Text()
+		if len(fields) > pluginhost.MaxFields {
+			t.Errorf("%d fields", len(fields))
+		}
+		texts := []string{message}
+		for key, value := range fields {
+			texts = append(texts, key, value)
+		}
+		for _, text := range texts {
+			if !utf8.ValidString(text) || len(text) > pluginhost.MaxLine || strings.ContainsFunc(text, unicode.IsControl) {
+				t.Errorf("%q is not fit for a log", text)
+			}
+		}
+	})
+}
+
+func TestCheckHandshake(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		line string
+		ok   bool
+	}{
+		{"1|1|unix|/a/b|grpc|\n", true},
+		{"1|1|unix|/a/b|grpc\n", true},
+		{"1|1|unix|/a/b|grpc||true\n", true},
+		{"1|1|unix|/a/b\n", false},
+		{"2|1|unix|/a/b|grpc|\n", false},
+		{"1|2|unix|/a/b|grpc|\n", false},
+		{"1|1|tcp|127.0.0.1:1|grpc|\n", false},
+		{"1|1|unix|/a/b|netrpc|\n", false},
+		{"1|1|unix|/a/b|grpc|AAAA\n", false},
+		{"", false},
+	}
+	for _, test := range tests {
+		if err := pluginhost.CheckHandshake(test.line); (err == nil) != test.ok {
+			t.Errorf("%q: %v", test.line, err)
+		}
+	}
+}
+
+func FuzzCheckHandshake(f *testing.F) {
+	f.Add("1|1|unix|/a/b|grpc|")
+	f.Fuzz(func(t *testing.T, line string) {
+		err := pluginhost.CheckHandshake(line)
+		if err == nil && !strings.HasPrefix(strings.TrimSpace(line), "1|1|unix|") {
+			t.Errorf("%q is accepted", line)
+		}
+	})
+}
+
+func TestBucket(t *testing.T) {
+	t.Parallel()
+	clock := time.Unix(0, 0)
+	b := pluginhost.NewBucket(10, 3, func() time.Time { return clock })
+	taken := func() (n int) {
+		for b.Take() {
+			n++
+		}
+		return n
+	}
+	if n := taken(); n != 3 {
+		t.Errorf("%d at once, want 3", n)
+	}
+	clock = clock.Add(200 * time.Millisecond)
+	if n := taken(); n != 2 {
+		t.Errorf("%d after 200 ms, want 2", n)
+	}
+	clock = clock.Add(time.Hour)
+	if n := taken(); n != 3 {
+		t.Errorf("%d after an hour, want 3", n)
+	}
+}

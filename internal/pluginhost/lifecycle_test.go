@@ -1,0 +1,248 @@
+package pluginhost_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+)
+
+func rootCaller() secrets.Caller {
+	return secrets.Caller{Actor: secrets.NewActor("root"), Proof: secrets.ProofSignedIn}
+}
+
+// This test is not parallel, so that it runs while no other host does.
+func TestNothingIsLeft(t *testing.T) {
+	timings := quick()
+	timings.Handshake, timings.Call = 300*time.Millisecond, 300*time.Millisecond
+	modes := []string{"healthy", "silent", "garbage", "exits", "hung", "stopearly", "forks", "panics", "huge", "stubborn", "elsewhere"}
+	w := start(t, timings, modes...)
+	for _, mode := range modes {
+		eventually(t, func() error {
+			status := w.status(mode)
+			if status.State == secrets.PluginReady || status.LastError != "" {
+				return nil
+			}
+			return fmt.Errorf("%s is %s", mode, status.State)
+		})
+	}
+	w.close()
+	eventually(t, func() error {
+		stacks := make([]byte, 1<<20)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+			if strings.Contains(stack, "TestNothingIsLeft") {
+				continue
+			}
+			for _, owner := range []string{"internal/pluginhost.", "hashicorp/go-plugin", "google.golang.org/grpc"} {
+				if strings.Contains(stack, owner) {
+					return fmt.Errorf("a goroutine is left:\n%s", stack)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "healthy", "exits", "panics")
+	names := []string{}
+	for _, status := range w.Status() {
+		names = append(names, status.Name)
+	}
+	if want := []string{"exits", "healthy", "panics"}; !slices.Equal(names, want) {
+		t.Errorf("the plugins are %q, want %q", names, want)
+	}
+	healthy := w.status("healthy")
+	if healthy.Version != "1.2.3 [31m" {
+		t.Errorf("its version is %q", healthy.Version)
+	}
+	if !slices.Equal(healthy.Hooks, []string{"register_secrets", "start"}) || !slices.Equal(healthy.Secrets, []string{"HEALTHY_KEY"}) {
+		t.Errorf("it is %+v", healthy)
+	}
+	if time.Since(healthy.Since) > patience {
+		t.Errorf("it is ready since %s", healthy.Since)
+	}
+
+	// What a crashed plugin declared stays known.
+	w.failsWith("panics", "(exit status 2)")
+	if crashed := w.status("panics"); !slices.Equal(crashed.Secrets, []string{"PANICS_KEY"}) {
+		t.Errorf("it is %+v", crashed)
+	}
+	secret, _, err := w.vault.Show(t.Context(), rootCaller(), "PANICS_KEY")
+	if err != nil || !slices.Equal(secret.DeclaredBy, []string{"panics"}) {
+		t.Errorf("the vault says %+v, %v", secret, err)
+	}
+	eventually(t, func() error {
+		if status := w.status("exits"); status.Restarts < 2 {
+			return fmt.Errorf("it was started again only %d times", status.Restarts)
+		}
+		return nil
+	})
+	eventually(t, func() error {
+		if status := w.status("exits"); status.State != secrets.PluginBackoff || status.NextStart.IsZero() {
+			return fmt.Errorf("it is %+v", status)
+		}
+		return nil
+	})
+}
+
+// A killed plugin is back soon.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "healthy")
+	w.says("got it from database")
+	for _, process := range processesOf(w.dir) {
+		var pid int
+		if _, err := fmt.Sscanf(process, "/proc/%d/exe", &pid); err != nil {
+			t.Fatal(err)
+		}
+		running, err := os.FindProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := running.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, func() error {
+		status := w.status("healthy")
+		if status.State != secrets.PluginReady || status.Restarts != 1 {
+			return fmt.Errorf("it is %+v", status)
+		}
+		return nil
+	})
+	if status := w.status("healthy"); status.LastError != "it ended by itself (signal: killed)" {
+		t.Errorf("it failed because %q", status.LastError)
+	}
+}
+
+// Whatever the plugins do, closing takes a bounded time; while they start, too.
+func TestCloseIsBounded(t *testing.T) {
+	t.Parallel()
+	timings := pluginhost.Timings{FirstStart: time.Millisecond}
+	w := start(t, timings, "silent", "hung", "stubborn", "stops", "stopearly", "healthy", "flood", "forkstays")
+	w.close()
+
+	w = start(t, quick(), "stubborn", "flood", "forkstays")
+	for _, status := range w.Status() {
+		w.isReady(status.Name)
+	}
+	w.close()
+}
+
+// Without a folder for it, the private one is made in a usual place.
+func TestUsualRuntimeDir(t *testing.T) {
+	t.Parallel()
+	log := &journal{}
+	w := &world{t: t, dir: pluginsDir(t, "snoop"), runtime: shortDir(t), log: log}
+	host, err := pluginhost.Start(t.Context(), pluginhost.Config{
+		Dir:   w.dir,
+		Vault: newVault(t),
+		Log:   slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Host = host
+	_, cwd, _ := strings.Cut(w.says("cwd "), "cwd ")
+	cwd, _, _ = strings.Cut(cwd, `"`)
+	private := filepath.Dir(filepath.Dir(cwd))
+	if info, err := os.Stat(private); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the private folder is %v, %v", info, err)
+	}
+	w.close()
+	if _, err := os.Stat(private); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the private folder is left: %v", err)
+	}
+}
+
+// When the caller has no time, everything is killed at once.
+func TestCloseInAHurry(t *testing.T) {
+	t.Parallel()
+	w := start(t, quick(), "stubborn")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	began := time.Now()
+	if err := w.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("closing took %s", took)
+	}
+}
+
+func TestStartGivesUp(t *testing.T) {
+	t.Parallel()
+	base := shortDir(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	dir := pluginsDir(t, "silent")
+	_, err := pluginhost.Start(ctx, pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: newVault(t), Timings: quick()})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error is %v", err)
+	}
+	if left, _ := filepath.Glob(base + "/*"); len(left) > 0 || len(processesOf(dir)) > 0 {
+		t.Errorf("left: %v %v", left, processesOf(dir))
+	}
+}
+
+// When the host is killed, its plugins die with it.
+func TestHostIsKilled(t *testing.T) {
+	t.Parallel()
+	dir := pluginsDir(t, "healthy", "stubborn")
+	host := exec.Command(os.Args[0])
+	host.Env = append(os.Environ(), helperVariable+"="+dir, "TMPDIR="+shortDir(t))
+	host.Stderr = os.Stderr
+	output, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil || line != "ready\n" {
+		t.Errorf("the host said %q, %v", line, err)
+	}
+	if running := processesOf(dir); len(running) != 2 {
+		t.Errorf("running: %v", running)
+	}
+	_ = host.Process.Kill()
+	_ = host.Wait()
+	eventually(t, func() error {
+		if running := processesOf(dir); len(running) > 0 {
+			return fmt.Errorf("still running: %v", running)
+		}
+		return nil
+	})
+}
+
+// beHost is the helper of TestHostIsKilled.
+func beHost(dir string) {
+	base := os.TempDir()
+	v, err := openVault(filepath.Join(base, "internal.db"), func(func()) {})
+	if err == nil {
+		_, err = pluginhost.Start(context.Background(), pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: v})
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	time.Sleep(patience)
+	os.Exit(0)
+}

@@ -1,0 +1,210 @@
+// Package pluginhost launches, supervises and serves plugins: programs of
+// other people, run as subprocesses that the host does not trust.
+//
+// # The idea
+//
+// Every executable datasette-secrets-plugin-NAME in a folder is a plugin. The
+// host starts it, asks it which secrets it needs, tells the vault, and from
+// then on answers what the plugin asks. A plugin that ends, hangs or lies is
+// shown as failing and started again after a while; it never takes the host
+// or another plugin with it.
+//
+// # Identity
+//
+// Each launch of a plugin has a private folder, a pair of certificates and a
+// listener of its own. Whatever arrives on that listener comes from that
+// plugin: the kernel names the connecting process, and the certificate proves
+// it. No message says who the sender is.
+//
+//	host                                   plugin (own process group)
+//	 │ stdin: certificates, one line  ────▶ │
+//	 │ ◀──── stdout: go-plugin's handshake  │
+//	 │ plugin-dir…/plugin…  ── gRPC, TLS ─▶ │ Lifecycle, Declarations, Starter
+//	 │ ◀─ gRPC, TLS ──  host.sock           │ Secrets, Configuration
+//
+// # Distrust
+//
+// hashicorp/go-plugin gives the protocol; what it leaves open is closed here.
+// A plugin gets nothing of the host's environment and standard input. What it
+// writes is read by this package alone, with limits on lines and rates. The
+// address that it names must be a socket in its own folder. Every call and
+// every step of starting and stopping has a deadline, and the last step is
+// SIGKILL for its whole process group.
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// maxStarting is how many plugins may be starting at the same time.
+const maxStarting = 4
+
+// Config says which plugins to run and what to serve them.
+type Config struct {
+	// Dir is the folder with the plugins.
+	Dir string
+
+	// RuntimeDir is the folder in which the host makes its private folder for
+	// sockets. It must have a short path, and exist. Empty means a usual place.
+	RuntimeDir string
+
+	// Vault answers the plugins.
+	Vault *vault.Vault
+
+	// Settings returns a plugin's own block of the configuration, resolved.
+	// It may be nil: then there are none.
+	Settings func(plugin string) (any, error)
+
+	// Log takes the host's own words about plugins, and the plugins' lines,
+	// with the attribute "plugin". It may be nil.
+	Log *slog.Logger
+
+	// HostVersion is told to the plugins.
+	HostVersion string
+
+	// Timings may change how patient the host is.
+	Timings Timings
+}
+
+// Host runs plugins until it is closed.
+type Host struct {
+	cfg     Config
+	runtime string
+	plugins []*supervised // sorted by name
+	slots   chan struct{} // one per plugin that may be starting
+
+	life     context.Context // ends when the plugins are to stop
+	end      context.CancelFunc
+	patience context.Context // ends when they are to be killed
+	hurry    context.CancelFunc
+	running  sync.WaitGroup
+	closing  sync.Once
+	closed   error
+}
+
+// Start starts every plugin in the folder. It returns as soon as each one is
+// ready or has failed once, and after a few seconds at the latest; whatever a
+// plugin does is told by [Host.Status], and is never an error. When ctx ends
+// before that, the plugins are stopped and the cause is returned. The plugins
+// then run until [Host.Close].
+func Start(ctx context.Context, cfg Config) (*Host, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Timings = cfg.Timings.withDefaults()
+	names, err := discover(cfg.Dir, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("finding the folder of plugins: %w", err)
+	}
+	runtime, err := makeRuntimeDir(cfg.RuntimeDir)
+	if err != nil {
+		return nil, err
+	}
+	h := newHost(cfg, runtime, names)
+	for _, s := range h.plugins {
+		h.running.Go(s.run)
+	}
+	if err := h.firstStarts(ctx); err != nil {
+		return nil, errors.Join(err, h.Close(ctx))
+	}
+	return h, nil
+}
+
+func newHost(cfg Config, runtime string, names []string) *Host {
+	h := &Host{cfg: cfg, runtime: runtime, slots: make(chan struct{}, maxStarting)}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.patience, h.hurry = context.WithCancel(context.Background())
+	for _, name := range names {
+		h.plugins = append(h.plugins, newSupervised(h, name))
+	}
+	slices.SortFunc(h.plugins, func(a, b *supervised) int { return strings.Compare(a.name, b.name) })
+	return h
+}
+
+// firstStarts waits until every plugin is ready or has failed once.
+func (h *Host) firstStarts(ctx context.Context) error {
+	bound := time.NewTimer(h.cfg.Timings.FirstStart)
+	defer bound.Stop()
+	for _, s := range h.plugins {
+		select {
+		case <-s.tried:
+		case <-bound.C:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for plugins to start: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// Status tells where each plugin stands, sorted by name. It never waits for
+// a plugin.
+func (h *Host) Status() []secrets.PluginStatus {
+	all := make([]secrets.PluginStatus, 0, len(h.plugins))
+	for _, s := range h.plugins {
+		all = append(all, s.status())
+	}
+	return all
+}
+
+// Close stops all plugins side by side and removes the private folder. It
+// takes as long as the slowest plugin, but no longer than about three seconds
+// or until ctx ends; then whatever is left is killed. It may be called again,
+// and then waits for the first call.
+func (h *Host) Close(ctx context.Context) error {
+	h.closing.Do(func() { h.closed = h.close(ctx) })
+	return h.closed
+}
+
+func (h *Host) close(ctx context.Context) error {
+	defer h.hurry()
+	h.end()
+	done := make(chan struct{})
+	go func() {
+		h.running.Wait()
+		close(done)
+	}()
+	if !ended(ctx, done, h.cfg.Timings.Close) {
+		h.hurry()
+		if !ended(context.Background(), done, time.Second) {
+			return errors.New("stopping the plugins: some did not end when killed")
+		}
+	}
+	if err := os.RemoveAll(h.runtime); err != nil {
+		return fmt.Errorf("removing the private folder of the plugins: %w", err)
+	}
+	return nil
+}
+
+// ended waits for done, at most as long as limit and ctx allow.
+func ended(ctx context.Context, done <-chan struct{}, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

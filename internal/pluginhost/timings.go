@@ -1,0 +1,52 @@
+package pluginhost
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+)
+
+// Timings is how patient a host is. A zero field has its usual value, which
+// is given here.
+type Timings struct {
+	FirstStart time.Duration // how long Start waits for all plugins: 5 s
+	Handshake  time.Duration // from the launch to the handshake line: 5 s
+	Call       time.Duration // one call to a plugin: 5 s
+	Shutdown   time.Duration // for the answer to Shutdown: 1 s
+	Terminate  time.Duration // between SIGTERM and SIGKILL: 500 ms
+	Close      time.Duration // all plugins together, before what is left is killed: 3 s
+	Probe      time.Duration // between two health probes: 10 s
+	ProbeCall  time.Duration // one health probe: 2 s
+	Backoff    time.Duration // before the first restart; doubled each time: 250 ms
+	MaxBackoff time.Duration // the longest wait before a restart: 30 s
+	Steady     time.Duration // ready for so long, and Backoff starts again: 60 s
+}
+
+func (t Timings) withDefaults() Timings {
+	return Timings{
+		FirstStart: cmp.Or(t.FirstStart, 5*time.Second),
+		Handshake:  cmp.Or(t.Handshake, 5*time.Second),
+		Call:       cmp.Or(t.Call, pluginwire.CallTimeout),
+		Shutdown:   cmp.Or(t.Shutdown, time.Second),
+		Terminate:  cmp.Or(t.Terminate, 500*time.Millisecond),
+		Close:      cmp.Or(t.Close, 3*time.Second),
+		Probe:      cmp.Or(t.Probe, 10*time.Second),
+		ProbeCall:  cmp.Or(t.ProbeCall, 2*time.Second),
+		Backoff:    cmp.Or(t.Backoff, 250*time.Millisecond),
+		MaxBackoff: cmp.Or(t.MaxBackoff, 30*time.Second),
+		Steady:     cmp.Or(t.Steady, time.Minute),
+	}
+}
+
+// backoff is the wait before the next start, after so many failures in a row:
+// between half and the whole of a time that doubles, so that plugins which
+// failed together are not all started again together.
+func (t Timings) backoff(failures int) time.Duration {
+	wait := t.MaxBackoff
+	if failures < 16 { // beyond that the shift says nothing more
+		wait = min(wait, t.Backoff<<failures)
+	}
+	return wait/2 + rand.N(wait/2+1)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+)
+
+// behaviours are the modes of a plugin that serves. The zero behaviour, for an
+// unknown mode, is that of a good plugin that needs nothing.
+func behaviours() map[string]behaviour {
+	return map[string]behaviour{
+		"healthy":   {declares: secret("HEALTHY_KEY"), start: (*misbehave).useForEver},
+		"hclog":     {declares: secret("HCLOG_KEY"), start: writeOddLog},
+		"hung":      {register: forever},
+		"stops":     {start: stopLater},
+		"stopearly": {register: stopItself},
+		"forks":     {start: func(*misbehave) { fork(); os.Exit(0) }},
+		"forkstays": {start: func(*misbehave) { fork() }},
+		"panics":    {declares: secret("PANICS_KEY"), start: func(*misbehave) { panic("at the disco") }},
+		"huge":      {codec: true},
+		"chatty":    {start: func(*misbehave) { writeLongLines() }},
+		"printer":   {start: func(*misbehave) { fmt.Println("printed"); fmt.Fprintln(os.Stderr, "complained") }},
+		"flood":     {start: func(*misbehave) { flood() }},
+		"snoop":     {stays: true, start: func(*misbehave) { snoop() }},
+		"stubborn":  {stays: true, shutdown: forever, register: func() { signal.Ignore(syscall.SIGTERM) }},
+		"many":      {declares: many(10_000)},
+		"wordy":     {declares: []*pluginpb.Secret{{Name: "W", Description: strings.Repeat("d", 5<<20)}}},
+		"prolix":    {declares: []*pluginpb.Secret{{Name: "P", Description: strings.Repeat("d", 5000)}}},
+		"badname":   {declares: secret("no good\nname")},
+		"twice":     {declares: append(secret("TWICE"), &pluginpb.Secret{Name: "TWICE", Description: "again"})},
+		"greedy":    {declares: secret("GREEDY_KEY"), start: (*misbehave).ask},
+		"intruder":  {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
+		"crowd":     {start: (*misbehave).crowd},
+	}
+}
+
+func secret(name string) []*pluginpb.Secret {
+	return []*pluginpb.Secret{{Name: name, Description: "A secret of " + name}}
+}
+
+func many(n int) []*pluginpb.Secret {
+	var all []*pluginpb.Secret
+	for i := range n {
+		all = append(all, secret(fmt.Sprintf("MANY_%d", i))...)
+	}
+	return all
+}
+
+// report writes one line for the test to read.
+func report(format string, values ...any) { fmt.Fprintf(rawStderr, format+"\n", values...) }
+
+func writeOddLog(*misbehave) {
+	for _, line := range []string{
+		`{"@message":1}`,
+		`{"@message":"odd","@level":5}`,
+		`{"@message":"odd","@timestamp":{"a":[1]}}`,
+		`{"@message":{"a":1},"@level":"warn","plugin":"healthy","x":[[[[1]]]]}`,
+		`{"@message":null}`, `{"@level":5}`, `{`, `[]`, `null`, "\x00\x1b[2J\xff",
+		`{"@level":"error","@message":"survived","count":3}`,
+	} {
+		report("%s", line)
+	}
+}
+
+// stopLater stops the process when it has been ready for a while.
+func stopLater(*misbehave) {
+	time.Sleep(200 * time.Millisecond)
+	stopItself()
+}
+
+func stopItself() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
+
+// fork leaves a process behind that holds this one's pipes.
+func fork() {
+	child := exec.Command("sleep", "1000")
+	child.Stdout, child.Stderr = rawStdout, rawStderr
+	if err := child.Start(); err != nil {
+		complain(err)
+	}
+	report("child %d", child.Process.Pid)
+}
+
+func writeLongLines() {
+	for range 4 {
+		fmt.Fprintln(rawStdout, strings.Repeat("x", 1<<20))
+	}
+	report("all written")
+}
+
+func flood() {
+	line := []byte(strings.Repeat("a line of no interest\n", 100))
+	for {
+		if _, err := rawStderr.Write(line); err != nil {
+			return
+		}
+	}
+}
+
+// snoop tells what it can find of its host.
+func snoop() {
+	report("env %q", os.Environ())
+	folder, _ := os.Getwd()
+	report("cwd %s", folder)
+	input := make(chan int)
+	go func() {
+		n, _ := os.Stdin.Read(make([]byte, 1))
+		input <- n
+	}()
+	select {
+	case n := <-input:
+		report("stdin %d bytes", n)
+	case <-time.After(200 * time.Millisecond):
+		report("stdin nothing")
+	}
+	forever()
+}

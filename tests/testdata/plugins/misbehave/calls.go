@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+)
+
+// get asks a host for a secret and tells the outcome, without the value.
+func (m *misbehave) get(name, actorID string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	r, err := pluginpb.NewSecretsClient(m.host).GetSecret(ctx,
+		&pluginpb.GetSecretRequest{Name: name, ActorId: actorID})
+	if err != nil {
+		return status.Code(err).String() + ": " + status.Convert(err).Message()
+	}
+	return "got it from " + r.GetSource()
+}
+
+// useForEver is the life of a good plugin.
+func (m *misbehave) useForEver() {
+	for {
+		report("HEALTHY_KEY %s", m.get("HEALTHY_KEY", "demo"))
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// ask asks for what it may not have.
+func (m *misbehave) ask() {
+	report("undeclared %s", m.get("HEALTHY_KEY", "root"))
+	report("unknown %s", m.get("NOBODY_HAS_THIS", "root"))
+	report("unset %s", m.get("GREEDY_KEY", "root"))
+	report("long actor %s", m.get("GREEDY_KEY", string(make([]byte, 300))))
+	r, err := pluginpb.NewSecretsClient(m.host).ListSecrets(context.Background(), &pluginpb.ListSecretsRequest{})
+	report("list %v %v", r.GetSecrets(), err)
+	c, err := pluginpb.NewConfigurationClient(m.host).GetConfig(context.Background(), &pluginpb.GetConfigRequest{})
+	report("config %s %v", c.GetJson(), err)
+}
+
+// intrude tries the sockets of the other plugins.
+func (m *misbehave) intrude() {
+	var sockets []string
+	for len(sockets) < 2 { // the other one may be starting still
+		sockets, _ = filepath.Glob(filepath.Join(filepath.Dir(m.address), "..", "*", "host.sock"))
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, socket := range sockets {
+		if filepath.Clean(socket) == m.address {
+			continue
+		}
+		conn, err := m.dial(socket)
+		if err != nil {
+			complain(err)
+		}
+		other := &misbehave{host: conn}
+		report("intrusion %s", other.get("HEALTHY_KEY", "root"))
+	}
+	report("intrusions tried %d", len(sockets)-1)
+}
+
+// crowd opens very many connections and counts those that are kept.
+func (m *misbehave) crowd() {
+	kept := 0
+	var all []net.Conn
+	for range 200 {
+		if conn, err := net.Dial("unix", m.address); err == nil {
+			all = append(all, conn)
+		}
+	}
+	for _, conn := range all {
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if _, err := conn.Read(make([]byte, 1)); isTimeout(err) {
+			kept++
+		}
+	}
+	report("crowd of %d", kept)
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := err.(net.Error)
+	return ok && timeout.Timeout()
+}
