@@ -1,0 +1,88 @@
+package ui
+
+import (
+	"fmt"
+	"net/http"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// change is what the form of a secret's page says.
+type change struct {
+	value secrets.Value
+	note  string
+}
+
+// changeSecret stores a new version of a secret or, when the value is left
+// blank, changes the note of the newest.
+func (s *site) changeSecret(w http.ResponseWriter, r *request) error {
+	v, _, err := s.changeable(r)
+	if err != nil {
+		return err
+	}
+	fields, err := s.readForm(w, r)
+	if err != nil {
+		return err
+	}
+	c := newChange(fields)
+	switch {
+	case codePoints(c.note) > vault.MaxNote:
+		return s.again(w, r, "Note is too long")
+	case c.value.Len() > 0:
+		return s.putSecret(w, r, v, c)
+	case isStored(v):
+		return s.annotateSecret(w, r, v, c)
+	}
+	return s.again(w, r, "Secret is required")
+}
+
+// changeable is the secret of the address, for somebody who may change it. An
+// allow block can let anybody manage secrets, but a change needs a name to be
+// recorded under.
+func (s *site) changeable(r *request) (vault.Secret, []vault.Version, error) {
+	v, versions, err := s.Vault.Show(r.Context(), r.caller, r.name())
+	if err == nil && !r.signedIn() {
+		err = denied("You must be signed in to change a secret", "")
+	}
+	return v, versions, err
+}
+
+// newChange reads the form. White space around a value is nearly always an
+// accident of copying, so it goes unless the box says otherwise.
+func newChange(fields form) change {
+	text := fields["secret"]
+	if !fields.ticked("keep_whitespace") {
+		text = pythonStrip(text)
+	}
+	return change{value: secrets.NewValue(text), note: fields["note"]}
+}
+
+func (s *site) putSecret(w http.ResponseWriter, r *request, v vault.Secret, c change) error {
+	if _, err := s.Vault.Put(r.Context(), r.caller, v.Name, c.value, c.note); err != nil {
+		return err
+	}
+	r.flash(signing.Info, fmt.Sprintf("Secret %s updated", v.Name))
+	return s.redirect(w, r, s.url("/-/secrets"))
+}
+
+// annotateSecret is silent about a note that stayed or was cleared, as
+// Datasette's plugin is.
+func (s *site) annotateSecret(w http.ResponseWriter, r *request, v vault.Secret, c change) error {
+	changed, err := s.Vault.Annotate(r.Context(), r.caller, v.Name, c.note)
+	if err != nil {
+		return err
+	}
+	if changed && c.note != "" {
+		r.flash(signing.Info, fmt.Sprintf("Note updated: %s", v.Name))
+	}
+	return s.redirect(w, r, s.url("/-/secrets"))
+}
+
+// again sends the browser back to an empty form with a reason. What was typed
+// is not sent back: it might be the secret.
+func (s *site) again(w http.ResponseWriter, r *request, reason string) error {
+	r.flash(signing.Error, reason)
+	return s.redirect(w, r, s.url(r.path))
+}

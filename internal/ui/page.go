@@ -1,0 +1,186 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"net/http"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+)
+
+// page is a typed page struct. It names its template, and templates/NAME says
+// in its first lines which struct it shows.
+type page interface{ file() string }
+
+// basePage is what every page has.
+type basePage struct {
+	Title     string
+	BodyClass string
+	CSS, JS   string // addresses
+	Icon      string
+	Sheets    []sheet
+	Alternate string // address of the same as JSON
+	Crumbs    []link
+	Menu      []link
+	Actor     string // display name of who is signed in
+	LogOut    string // where the menu's log-out form goes; empty: no form
+	Messages  []message
+	Host      string // version of this host
+}
+
+type link struct{ URL, Label string }
+
+type sheet struct{ URL, SRI string }
+
+type message struct{ Class, Text string }
+
+// bare is a page that knows nothing of the request, as Datasette's error pages
+// do not.
+func (s *site) bare(title string) basePage {
+	b := basePage{
+		Title: title,
+		CSS:   s.assetURL("app.css"),
+		JS:    s.assetURL("app.js"),
+		Icon:  s.assetURL("favicon.png"),
+		Host:  s.Versions.Host,
+	}
+	for _, css := range s.ExtraCSS {
+		b.Sheets = append(b.Sheets, sheet{URL: s.sheetURL(css.URL), SRI: css.SRI})
+	}
+	return b
+}
+
+// page is the frame of an ordinary page.
+func (s *site) page(r *request, title string, crumbs ...link) basePage {
+	b := s.bare(title)
+	b.Actor = r.caller.Actor.Display()
+	if s.allowed(r, access.ViewInstance) {
+		b.Crumbs = append(b.Crumbs, link{s.url("/"), "home"})
+	}
+	b.Crumbs = append(b.Crumbs, crumbs...)
+	b.Menu = s.menu(r)
+	if r.signedIn() && r.hasCookie {
+		b.LogOut = s.url("/-/logout")
+	}
+	for _, m := range r.pending {
+		b.Messages = append(b.Messages, message{messageClass(m.Type), m.Text})
+	}
+	return b
+}
+
+func (s *site) menu(r *request) []link {
+	var menu []link
+	if s.Vault.Configured() && s.allowed(r, access.ManageSecrets) {
+		menu = append(menu, link{s.url("/-/secrets"), "Manage secrets"})
+	}
+	if s.allowed(r, access.ViewInstance) {
+		menu = append(menu, link{s.url("/-/plugins"), "Plugins"})
+	}
+	if s.mayCreateToken(r) == nil {
+		menu = append(menu, link{s.url("/-/create-token"), "Create API token"})
+	}
+	if !r.signedIn() {
+		menu = append(menu, link{s.url("/-/sign-in"), "Sign in"})
+	}
+	return menu
+}
+
+// secretsCrumb is the way back to the list of secrets.
+func (s *site) secretsCrumb() link { return link{s.url("/-/secrets"), "secrets"} }
+
+// sheetURL puts base_url before the address of a style sheet on this host.
+func (s *site) sheetURL(address string) string {
+	if len(address) > 1 && address[0] == '/' && address[1] != '/' {
+		return s.url(address)
+	}
+	return address
+}
+
+func messageClass(kind int) string {
+	switch kind {
+	case signing.Warning:
+		return "message-warning"
+	case signing.Error:
+		return "message-error"
+	}
+	return "message-info"
+}
+
+// allowed reports whether who asks may do something.
+func (s *site) allowed(r *request, action string) bool {
+	return s.Policy.Allowed(r.caller.Actor, action)
+}
+
+// require is allowed as an error.
+func (s *site) require(r *request, action string) error {
+	if s.allowed(r, action) {
+		return nil
+	}
+	if action == access.ManageSecrets {
+		return secrets.ErrDenied
+	}
+	return denied(action, "You need the permission "+action+" to see this page.")
+}
+
+// show renders a page that shows the pending messages, and makes the browser
+// forget them.
+func (s *site) show(w http.ResponseWriter, r *request, p page) error {
+	body, err := s.pages.render(p)
+	if err != nil {
+		return err
+	}
+	if len(r.pending) > 0 {
+		s.deleteCookie(w, r, messagesCookie)
+	}
+	writeBody(w, r, http.StatusOK, htmlType, body)
+	return nil
+}
+
+// showFailure renders the page of an error. Even when that fails, the browser
+// gets an answer.
+func (s *site) showFailure(w http.ResponseWriter, r *request, status int, p page) {
+	body, err := s.pages.render(p)
+	if err != nil {
+		s.internal(r, err)
+		body = []byte(http.StatusText(status))
+	}
+	writeBody(w, r, status, htmlType, body)
+}
+
+// pages are the parsed templates by file name.
+type pages map[string]*template.Template
+
+// parsePages parses the templates: each page on top of the layout.
+func parsePages() pages {
+	layout := template.Must(template.ParseFS(files, "templates/layout.html"))
+	parsed := pages{}
+	for _, name := range pageFiles() {
+		parsed[name] = template.Must(template.Must(layout.Clone()).ParseFS(files, "templates/"+name))
+	}
+	return parsed
+}
+
+func pageFiles() []string {
+	entries, err := files.ReadDir("templates")
+	if err != nil {
+		panic("internal error: " + err.Error()) // embedded at build time
+	}
+	var names []string
+	for _, entry := range entries {
+		if entry.Name() != "layout.html" {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+func (p pages) render(data page) ([]byte, error) {
+	var b bytes.Buffer
+	if err := p[data.file()].ExecuteTemplate(&b, "layout.html", data); err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", data.file(), err)
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,102 @@
+package ui
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// route is one row of the table of pages.
+type route struct {
+	path string
+	get  handler
+	post handler // nil: see any
+	any  bool    // other methods show the page too, as Datasette's plugin routes do
+}
+
+// routes is every address this host answers.
+func (s *site) routes() []route {
+	return []route{
+		{path: "/", get: s.home},
+		{path: "/-/", get: s.home},
+
+		{path: "/-/secrets", get: s.listSecrets, any: true},
+		{path: "/-/secrets/{name:[^/]+}", get: s.showSecret, post: s.changeSecret, any: true},
+		{path: "/-/secrets/{name:[^/]+}/-/delete", get: s.confirmDelete, post: s.deleteSecret},
+		{path: "/-/secrets/{name:[^/]+}/-/restore", get: s.confirmRestore, post: s.restoreSecret},
+
+		{path: "/-/auth-token", get: s.authToken},
+		{path: "/-/sign-in", get: s.signIn},
+		{path: "/-/logout", get: s.confirmLogout, post: s.logout},
+		{path: "/-/create-token", get: s.tokenForm, post: s.createToken},
+
+		{path: "/-/actor", get: s.actorPage},
+		{path: "/-/actor.json", get: s.actorJSON},
+		{path: "/-/plugins", get: s.pluginsPage},
+		{path: "/-/plugins.json", get: s.pluginsJSON},
+		{path: "/-/versions", get: s.versionsPage},
+		{path: "/-/versions.json", get: s.versionsJSON},
+		{path: "/-/settings", get: s.settingsPage},
+		{path: "/-/settings.json", get: s.settingsJSON},
+		{path: "/-/config", get: s.configPage},
+		{path: "/-/config.json", get: s.configJSON},
+		{path: "/-/databases", get: s.databasesPage},
+		{path: "/-/databases.json", get: s.databasesJSON},
+		{path: "/-/actions", get: s.actionsPage},
+		{path: "/-/actions.json", get: s.actionsJSON},
+
+		{path: "/-/static/{file:[^/]+}", get: s.static},
+		{path: "/favicon.ico", get: s.favicon},
+	}
+}
+
+// router matches the escaped path, unchanged: decoding or cleaning it would
+// make other names of it.
+func (s *site) router() http.Handler {
+	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for _, row := range s.routes() {
+		m.Handle(row.path, s.handle(row.serve))
+	}
+	m.NotFoundHandler = s.handle(s.notFound)
+	return m
+}
+
+func (t route) serve(w http.ResponseWriter, r *request) error {
+	switch {
+	case r.Method == http.MethodGet, r.Method == http.MethodHead:
+		return t.get(w, r)
+	case r.Method == http.MethodPost && t.post != nil:
+		return t.post(w, r)
+	case t.any:
+		return t.get(w, r)
+	}
+	w.Header().Set("Allow", t.methods())
+	return &problem{status: http.StatusMethodNotAllowed, text: "Method not allowed"}
+}
+
+func (t route) methods() string {
+	if t.post != nil {
+		return "GET, HEAD, POST"
+	}
+	return "GET, HEAD"
+}
+
+// notFound answers for paths outside the table. One with a slash too many is
+// sent to where the page is.
+func (s *site) notFound(w http.ResponseWriter, r *request) error {
+	if trimmed := strings.TrimRight(r.path, "/"); trimmed != r.path {
+		location := s.url(oneSlash("/" + strings.TrimLeft(trimmed, "/")))
+		if r.URL.RawQuery != "" {
+			location += "?" + r.URL.RawQuery
+		}
+		return s.redirect(w, r, location)
+	}
+	if strings.HasSuffix(r.path, ".json") {
+		return &problem{status: http.StatusNotFound, text: "Database not found"} // Datasette's words
+	}
+	return &problem{
+		status: http.StatusNotFound,
+		text:   "There is no page at this address.",
+	}
+}

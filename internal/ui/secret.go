@@ -1,0 +1,132 @@
+package ui
+
+import (
+	"html/template"
+	"net/http"
+	"strconv"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// secretPage is /-/secrets/NAME.
+type secretPage struct {
+	basePage
+	notices
+	Name        string
+	Action      template.HTMLAttr // the form's address
+	Description template.HTML     // with the obtain link
+	Stored      bool              // it has a value in the database
+	Deleted     bool
+	Environment bool
+	Variable    string
+	Note        string
+	MaxNote     int
+	Version     int64
+	Updated     when
+	DeletedWhen when
+	LastUsed    when
+	UsedBy      []string
+	PluginsURL  string
+	Delete      template.HTMLAttr // link to the confirmation; empty: nothing to delete
+	History     []historyRow
+	MoreHistory bool // there are older versions
+}
+
+func (secretPage) file() string { return "secret.html" }
+
+// historyRow is one version of a secret.
+type historyRow struct {
+	Version  int64
+	Note     string
+	Current  bool
+	Deleted  bool
+	Created  when
+	Changed  when // empty unless the note was changed later
+	LastUsed when
+	Restore  template.HTMLAttr // link to the confirmation; empty: cannot be restored
+}
+
+// name is the secret that the address names, as it was sent.
+func (r *request) name() string { return segment(r.path, 2) }
+
+func (s *site) showSecret(w http.ResponseWriter, r *request) error {
+	v, versions, err := s.Vault.Show(r.Context(), r.caller, r.name())
+	if err != nil {
+		return err
+	}
+	return s.show(w, r, s.secretPage(r, v, versions))
+}
+
+// isStored reports whether the database has a value of the secret.
+func isStored(v vault.Secret) bool { return v.Version > 0 && !v.Deleted }
+
+func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) secretPage {
+	page := secretPage{
+		basePage:    s.page(r, verb(v)+" secret: "+v.Name, s.secretsCrumb()),
+		notices:     s.noticesFor(r),
+		Name:        v.Name,
+		Action:      attribute("action", s.secretURL(v.Name, "")),
+		Description: s.description(v),
+		Stored:      isStored(v),
+		Deleted:     v.Deleted,
+		Environment: v.State == vault.StateEnvironment,
+		Variable:    v.Variable,
+		MaxNote:     vault.MaxNote,
+		Version:     v.Version,
+		Updated:     newWhen(v.UpdatedAt, v.UpdatedBy),
+		DeletedWhen: newWhen(v.DeletedAt, v.DeletedBy),
+		LastUsed:    newWhen(v.LastUsedAt, v.LastUsedBy),
+		UsedBy:      v.DeclaredBy,
+		PluginsURL:  s.url("/-/plugins"),
+		MoreHistory: len(versions) >= vault.HistoryLimit,
+	}
+	if page.Stored {
+		page.Note = v.Note
+		page.Delete = attribute("href", s.secretURL(v.Name, "/-/delete"))
+	}
+	for _, version := range versions {
+		page.History = append(page.History, s.historyRow(v.Name, version))
+	}
+	return page
+}
+
+// verb is what the form does.
+func verb(v vault.Secret) string {
+	if isStored(v) {
+		return "Update"
+	}
+	return "Add"
+}
+
+// description is the declared description, a full stop, and the obtain link.
+func (s *site) description(v vault.Secret) template.HTML {
+	var w writer
+	d := v.Declaration
+	w.raw(string(s.markup.html(d.Description)))
+	if d.Description != "" && d.ObtainLabel != "" {
+		w.raw(". ")
+	}
+	writeObtain(&w, d.ObtainURL, d.ObtainLabel)
+	return template.HTML(w.String())
+}
+
+func (s *site) historyRow(name string, v vault.Version) historyRow {
+	row := historyRow{
+		Version:  v.Version,
+		Note:     v.Note,
+		Current:  v.Current && !v.Deleted,
+		Deleted:  v.Deleted,
+		Created:  newWhen(v.CreatedAt, v.CreatedBy),
+		LastUsed: newWhen(v.LastUsedAt, v.LastUsedBy),
+	}
+	if v.Deleted {
+		row.Created = newWhen(v.DeletedAt, v.DeletedBy)
+	}
+	if v.UpdatedAt != v.CreatedAt {
+		row.Changed = newWhen(v.UpdatedAt, v.UpdatedBy)
+	}
+	if !v.Current && !v.Deleted {
+		row.Restore = attribute("href", s.secretURL(name, "/-/restore?version="+strconv.FormatInt(v.Version, 10)))
+	}
+	return row
+}

@@ -1,0 +1,120 @@
+// Package ui serves the pages under /-/ where people manage secrets.
+//
+// # How a request travels
+//
+//	headers    the security headers, on every response
+//	sameOrigin a change that another site's page sent is refused (origin.go)
+//	path       base_url is taken off; the raw, still encoded path is kept (path.go)
+//	routes     one table: path → handler (routes.go)
+//	handle     who is asking (identify.go), then the handler, then, for an
+//	           error, the one writer of error pages (fail.go)
+//
+// A handler has the type func(w, *request) error. It fills a typed page struct
+// and renders it, redirects, or returns an error; it never writes an error
+// page itself.
+//
+// # What never happens
+//
+// No page, header or log line holds a secret's value. The package reads no
+// value at all: it hands typed text to the vault and forgets it. A form that
+// fails comes back empty.
+//
+// The pages need no JavaScript. The one small script adds convenience.
+package ui
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// Config is what the pages need. Vault, Signer and Policy are required.
+type Config struct {
+	Vault    *vault.Vault
+	Signer   signing.Signer
+	Policy   *access.Policy
+	Settings config.Settings
+
+	ConfigTree func() map[string]any         // the configuration, already redacted, for /-/config; nil: empty
+	ExtraCSS   []config.Asset                // style sheets of the administrator, after the built-in one
+	Plugins    func() []secrets.PluginStatus // nil: no plugins
+
+	RootToken   string // what /-/auth-token accepts, once; empty: nothing
+	RootEnabled bool   // the host was started with --root
+
+	Databases     []Database // attached databases
+	Ephemeral     bool       // secrets are lost when the host stops
+	Versions      Versions
+	StartWarnings []string // shown to people who manage secrets
+
+	Log *slog.Logger     // nil: discarded
+	Now func() time.Time // nil: time.Now
+}
+
+// Database is an attached database file.
+type Database struct {
+	Name  string
+	Path  string // only its last element is ever shown
+	Size  int64  // bytes
+	Write bool   // whether the host may write to it
+}
+
+// Versions is what /-/versions shows.
+type Versions struct {
+	Host   string // of datasette-secrets
+	Go     string
+	SQLite string
+	Note   string // of --version-note; may be empty
+}
+
+// Handler returns the handler of all pages.
+func Handler(cfg Config) http.Handler {
+	s := newSite(cfg.withDefaults())
+	return s.headers(s.sameOrigin(s.normalize(s.router())))
+}
+
+func (c Config) withDefaults() Config {
+	if c.ConfigTree == nil {
+		c.ConfigTree = func() map[string]any { return map[string]any{} }
+	}
+	if c.Plugins == nil {
+		c.Plugins = func() []secrets.PluginStatus { return nil }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// site is the handler's state. Only the root token changes after newSite.
+type site struct {
+	Config
+	prefix string // settings.base_url: "/" or "/prefix/"
+	csp    string // the Content-Security-Policy header
+	assets assets
+	pages  pages
+	markup markup
+	root   rootToken
+}
+
+func newSite(cfg Config) *site {
+	s := &site{
+		Config: cfg,
+		prefix: cleanBase(cfg.Settings.BaseURL),
+		assets: loadAssets(),
+		pages:  parsePages(),
+		markup: newMarkup(),
+	}
+	s.csp = contentSecurityPolicy(cfg.ExtraCSS)
+	s.root.text = cfg.RootToken
+	return s
+}
