@@ -145,12 +145,24 @@ func TestServeFromInitToShutdown(t *testing.T) {
 	if _, err := c.lifecycle().Shutdown(callContext(t), &pluginpb.ShutdownRequest{}); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(c.stderr.String(), `"stopping"`) {
-		t.Error("Shutdown answered before Start had returned")
-	}
 	_ = c.client.Close()
 	if code := c.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestShutdownAnswersWhenStartHasReturned(t *testing.T) {
+	t.Parallel()
+	c := connect(t, "works")
+	c.start(t)
+	c.waitFor(t, `"asked"`)
+	if _, err := c.lifecycle().Shutdown(callContext(t), &pluginpb.ShutdownRequest{}); err != nil {
+		t.Error(err)
+	}
+	_ = c.cmd.Process.Kill() // what it logs later is never written
+	c.exit(t)
+	if !strings.Contains(c.stderr.String(), `"stopping"`) {
+		t.Error("Shutdown answered before Start had returned")
 	}
 }
 

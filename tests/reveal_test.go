@@ -1,0 +1,64 @@
+package tests
+
+import (
+	"go/ast"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// revealing lists the files that take clear text out of a secrets.Value with
+// Reveal, and how often. Each is a place where a secret can leak: before adding
+// one, look for a way to pass the Value on as it is.
+func revealing() map[string]int {
+	return map[string]int{
+		"value.go":                         1, // its length
+		"internal/keyring/keyring.go":      1, // encrypts it
+		"internal/pluginhost/service.go":   1, // gives it to the plugin that declared it
+		"internal/pluginwire/bootstrap.go": 2, // a plugin's TLS key, to the plugin and to its TLS
+		"internal/vault/put.go":            1, // must be UTF-8
+	}
+}
+
+func TestClearTextLeavesInKnownPlaces(t *testing.T) {
+	t.Parallel()
+	found := map[string]int{}
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Reveal" {
+				found[s.path]++
+			}
+			return true
+		})
+	}
+	if want := revealing(); !maps.Equal(found, want) {
+		t.Errorf("Reveal is used in\n\t%v\nbut revealing() knows of\n\t%v", found, want)
+	}
+}
+
+// A template can call a method as well.
+func TestNoTemplateReveals(t *testing.T) {
+	t.Parallel()
+	err := fs.WalkDir(os.DirFS(".."), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != "." && (strings.HasPrefix(entry.Name(), ".") || path == "build" || path == "tests") {
+			return fs.SkipDir
+		}
+		if ext := filepath.Ext(path); ext != ".html" && ext != ".tmpl" {
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join("..", path))
+		if strings.Contains(string(text), "Reveal") {
+			t.Errorf("%s reveals a value", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
