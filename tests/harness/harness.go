@@ -143,6 +143,9 @@ func (o *Output) String() string {
 // to run.
 func Env(extra ...string) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "LANG=C.UTF-8"}
+	if race {
+		env = append(env, "GORACE=atexit_sleep_ms=0") // it would sleep for a second at every exit
+	}
 	return append(env, extra...)
 }
 
