@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -234,10 +235,24 @@ func run(t testing.TB, cmd *exec.Cmd, serving *regexp.Regexp) *Process {
 		t.Fatalf("%s does not serve:\n%s", filepath.Base(cmd.Path), p.Stderr)
 	}
 	p.URL = strings.TrimSuffix(p.URL, "/")
-	if line, _, ok := strings.Cut(p.Stdout.String(), "\n"); ok && strings.Contains(line, "/-/auth-token?token=") {
-		p.SignIn = line
+	if slices.Contains(cmd.Args, "--root") {
+		p.SignIn = p.firstLine(t)
 	}
 	return p
+}
+
+// firstLine waits for the first line of standard output: it was written before
+// the line on standard error that says where the program serves, but comes
+// another way.
+func (p *Process) firstLine(t testing.TB) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if line, _, ok := strings.Cut(p.Stdout.String(), "\n"); ok {
+			return line
+		}
+	}
+	t.Fatalf("%s prints no URL to sign in with:\n%s", filepath.Base(p.Cmd.Path), p.Stderr)
+	return ""
 }
 
 // Stop ends the program as CTRL+C does and returns its exit code. It may be
