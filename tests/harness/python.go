@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-
-	secrets "github.com/datasette-secrets/datasette-secrets"
 )
 
 // Python is the interpreter that has Datasette and datasette-secrets.
