@@ -95,10 +95,15 @@ func (p *process) run(cmd *exec.Cmd, started chan<- error) {
 	p.mu.Unlock()
 	_ = cmd.Wait() // says what the state says
 	p.state = cmd.ProcessState
+	p.endOutput()
+	close(p.exited)
+}
+
+// endOutput lets the readers of the output go on for a moment only.
+func (p *process) endOutput() {
 	deadline := time.Now().Add(pipeGrace)
 	_ = p.stdout.SetReadDeadline(deadline)
 	_ = p.stderr.SetReadDeadline(deadline)
-	close(p.exited)
 }
 
 // awaitExit returns when the process has ended, and leaves it to be reaped.

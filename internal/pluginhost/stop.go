@@ -31,8 +31,9 @@ func (l *launch) stop(patience context.Context) error {
 		l.callback.stop()
 	}
 	_ = l.runner.stdout.Close()
-	l.runner.pumps.Wait() // ends pipeGrace after the process
 	if p != nil {
+		p.endOutput() // even if it could not be killed
+		l.runner.pumps.Wait()
 		p.closePipes()
 	}
 	return errors.Join(err, l.remove())

@@ -20,7 +20,7 @@ func behaviours() map[string]behaviour {
 		"hclog":     {declares: secret("HCLOG_KEY"), start: writeOddLog},
 		"hung":      {register: forever},
 		"stops":     {start: stopLater},
-		"stopearly": {register: stopItself},
+		"stopearly": {register: func() { stopItself(); forever() }},
 		"forks":     {start: func(*misbehave) { fork(); os.Exit(0) }},
 		"forkstays": {start: func(*misbehave) { fork() }},
 		"panics":    {declares: secret("PANICS_KEY"), start: func(*misbehave) { panic("at the disco") }},
