@@ -62,7 +62,7 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil || errors.As(err, &quietError{}) {
 		return code
 	}
-	if code == 2 && errors.Is(err, errUsage) {
+	if errors.Is(err, errUsage) || errors.Is(err, config.ErrUsage) {
 		fmt.Fprintf(stderr, "Usage: %s\nTry '%s --help' for help.\n\n", cmd.UseLine(), cmd.CommandPath())
 	}
 	fmt.Fprintf(stderr, "Error: %s\n", err)
