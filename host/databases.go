@@ -14,6 +14,18 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/ui"
 )
 
+// ErrNoFile is the class of Open's error when a file to attach does not exist.
+var ErrNoFile = errors.New("file to attach does not exist")
+
+// noFileError is a path that does not exist, told in the words of Datasette.
+type noFileError string
+
+func (e noFileError) Error() string {
+	return fmt.Sprintf("Invalid value for '[FILES]...': Path '%s' does not exist.", string(e))
+}
+
+func (noFileError) Is(target error) bool { return target == ErrNoFile }
+
 // databaseFile is an attached database. The host shows that it is there and
 // may keep the secrets in it, but serves nothing of its contents.
 type databaseFile struct {
@@ -95,7 +107,7 @@ func require(ctx context.Context, path string, create bool) error {
 		return fmt.Errorf("attaching a database: %w", err)
 	}
 	if !create {
-		return fmt.Errorf("Invalid value for '[FILES]...': Path '%s' does not exist.", path)
+		return noFileError(path)
 	}
 	return db.Create(ctx, path)
 }

@@ -44,7 +44,7 @@ import (
 // Secret declares that a plugin needs a secret.
 type Secret struct {
 	Name        string // 1 to 255 of A-Z a-z 0-9 _ . - by custom in upper case: OPENAI_API_KEY
-	Description string // one sentence for the administrator; simple HTML such as <b> and <a> is kept
+	Description string // one sentence for the administrator; of HTML, a, code, em, strong and br are kept
 	ObtainURL   string // optional: the page on which to get a value
 	ObtainLabel string // the text of the link to ObtainURL; without it there is no link
 }

@@ -37,7 +37,7 @@ func floors() map[string]int {
 		"examples/plugin-go":     4,
 		"host":                   5,
 		"cmd/datasette-secrets":  6,
-		"tests":                  7,
+		"tests":                  8,
 		"tests/bench":            8,
 		"tests/browser":          8,
 		"tests/conformance":      8,

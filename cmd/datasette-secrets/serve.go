@@ -53,7 +53,7 @@ func newServe(sys system) *cobra.Command {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), config.SettingsHelp())
 				return err
 			}
-			return flags.run(cmd.Context(), sys, files)
+			return suggestCommand(cmd.Root(), files, flags.run(cmd.Context(), sys, files))
 		},
 	}
 	flags.hostFlags.add(cmd)
@@ -62,6 +62,19 @@ func newServe(sys system) *cobra.Command {
 	cmd.Flags().BoolVar(&flags.helpSettings, "help-settings", false, "list the settings for -s and exit")
 	flags.ignoredFlags.add(cmd)
 	return cmd
+}
+
+// suggestCommand adds a hint to the error about a missing file that may be a
+// mistyped command: whatever is no command is taken for a file.
+func suggestCommand(root *cobra.Command, files []string, err error) error {
+	if !errors.Is(err, host.ErrNoFile) || len(files) != 1 {
+		return err
+	}
+	similar := root.SuggestionsFor(files[0])
+	if len(similar) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (did you mean the command %s?)", err, similar[0])
 }
 
 func (f *listenFlags) add(cmd *cobra.Command) {

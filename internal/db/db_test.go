@@ -102,8 +102,8 @@ func TestDoubleVersionsAreKept(t *testing.T) {
 		t.Fatalf("warnings %q, %v; want one", warnings, err)
 	}
 	defer d.Close()
-	if row := newest(t, d, "A"); string(row.Encrypted) != "second" {
-		t.Errorf("got the token %q, want the later one", row.Encrypted)
+	if row := newest(t, d, "A"); row.Version != 1 {
+		t.Errorf("got %+v", row)
 	}
 	err = d.View(context.Background(), func(tx *db.Tx) error {
 		rows, err := tx.NewestOfAll()

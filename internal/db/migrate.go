@@ -48,7 +48,7 @@ func (d *DB) migrate(ctx context.Context) (warnings []string, err error) {
 		}
 		unique, err := t.makeUnique()
 		if err == nil && !unique {
-			warnings = append(warnings, "the table datasette_secrets has two rows with the same name and version; the one with the higher id counts")
+			warnings = append(warnings, "the table datasette_secrets has two rows with the same name and version; which of them counts is left to chance")
 		}
 		return err
 	})

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"time"
@@ -57,14 +58,14 @@ func scanRow(scan func(...any) error, more ...any) (Row, error) {
 func (t *Tx) Newest(name string) (row Row, found bool, err error) {
 	return t.row("reading the newest version of a secret", `
 		select `+rowColumns+`, s.encrypted from datasette_secrets s
-		where s.name = ? order by s.version desc, s.id desc limit 1`, name)
+		where s.name = ? order by s.version desc limit 1`, name)
 }
 
 // Version returns one version of a name, with its token.
 func (t *Tx) Version(name string, version int64) (row Row, found bool, err error) {
 	return t.row("reading a version of a secret", `
 		select `+rowColumns+`, s.encrypted from datasette_secrets s
-		where s.name = ? and s.version = ? order by s.id desc limit 1`, name, version)
+		where s.name = ? and s.version = ? limit 1`, name, version)
 }
 
 func (t *Tx) row(doing, query string, args ...any) (row Row, found bool, err error) {
@@ -77,33 +78,44 @@ func (t *Tx) row(doing, query string, args ...any) (row Row, found bool, err err
 	return row, err == nil, classify(doing, err)
 }
 
-// NewestOfAll returns the newest version of every name, sorted by name.
+// NewestOfAll returns the newest version of every name, sorted by name. It is
+// what the page of all secrets costs, so it reads only what that page shows:
+// ID, KeyName, CreatedAt, CreatedBy and Encrypted stay empty.
 func (t *Tx) NewestOfAll() ([]Row, error) {
-	return t.rows("listing the secrets", `
-		with newest as (select name, max(version) as version from datasette_secrets group by name)
-		select `+rowColumns+` from newest
-		join datasette_secrets s on s.id = (
-			select id from datasette_secrets
-			where name = newest.name and version = newest.version order by id desc limit 1)
+	return t.rows("listing the secrets", func(scan func(...any) error) (r Row, err error) {
+		var note, updatedAt, updatedBy, deletedAt, deletedBy, usedAt, usedBy sql.NullString
+		err = scan(&r.Name, &note, &r.Version, &updatedAt, &updatedBy, &deletedAt, &deletedBy, &usedAt, &usedBy)
+		r.Note, r.UpdatedAt, r.UpdatedBy = note.String, updatedAt.String, updatedBy.String
+		r.DeletedAt, r.DeletedBy = deletedAt.String, deletedBy.String
+		r.LastUsedAt, r.LastUsedBy = usedAt.String, usedBy.String
+		return r, err
+	}, `
+		with newest as (select id, max(version) from datasette_secrets group by name)
+		select s.name, s.note, s.version, s.updated_at, s.updated_by,
+			s.deleted_at, s.deleted_by, s.last_used_at, s.last_used_by
+		from newest join datasette_secrets s on s.id = newest.id
 		order by s.name`)
 }
 
 // Versions returns the newest versions of a name, newest first, at most limit.
 func (t *Tx) Versions(name string, limit int) ([]Row, error) {
-	return t.rows("listing the versions of a secret", `
+	return t.rows("listing the versions of a secret", func(scan func(...any) error) (Row, error) { return scanRow(scan) }, `
 		select `+rowColumns+` from datasette_secrets s
-		where s.name = ? order by s.version desc, s.id desc limit ?`, name, limit)
+		where s.name = ? order by s.version desc limit ?`, name, limit)
 }
 
-func (t *Tx) rows(doing, query string, args ...any) ([]Row, error) {
-	found, err := t.tx.QueryContext(t.ctx, query, args...)
+// rows reads with a context that does not end: with one that does, the driver
+// starts a goroutine for every row. The transaction as a whole still ends in
+// time.
+func (t *Tx) rows(doing string, read func(scan func(...any) error) (Row, error), query string, args ...any) ([]Row, error) {
+	found, err := t.tx.QueryContext(context.WithoutCancel(t.ctx), query, args...)
 	if err != nil {
 		return nil, classify(doing, err)
 	}
 	defer found.Close()
 	var rows []Row
 	for found.Next() {
-		row, err := scanRow(found.Scan)
+		row, err := read(found.Scan)
 		if err != nil {
 			return nil, classify(doing, err)
 		}
