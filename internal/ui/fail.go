@@ -92,8 +92,11 @@ func (s *site) fail(w http.ResponseWriter, r *request, err error) {
 		return
 	}
 	p, known := explain(err)
-	if !known {
+	switch {
+	case !known:
 		p = s.internal(r, err)
+	case p.status >= http.StatusInternalServerError:
+		s.Log.Warn("request failed", "method", r.Method, "path", r.path, "error", err)
 	}
 	switch {
 	case wantsJSON(r, p.status):

@@ -51,8 +51,8 @@ func (s *site) listSecrets(w http.ResponseWriter, r *request) error {
 }
 
 // fillLists sorts the secrets into the page's three lists.
-func (s *site) fillLists(page *listPage, all []vault.Secret) {
-	var stored, unset, environment []vault.Secret
+func (s *site) fillLists(page *listPage, all []*vault.Secret) {
+	var stored, unset, environment []*vault.Secret
 	for _, v := range all {
 		switch v.State {
 		case vault.StateEnvironment:
@@ -70,16 +70,13 @@ func (s *site) fillLists(page *listPage, all []vault.Secret) {
 }
 
 // matching returns the secrets in whose name, note or description the query
-// occurs.
-func matching(all []vault.Secret, query string) []vault.Secret {
-	if query == "" {
-		return all
-	}
+// occurs. The empty one occurs in all.
+func matching(all []vault.Secret, query string) []*vault.Secret {
 	query = strings.ToLower(query)
-	var found []vault.Secret
-	for _, v := range all {
-		text := strings.ToLower(v.Name + "\n" + v.Note + "\n" + v.Declaration.Description)
-		if strings.Contains(text, query) {
+	found := make([]*vault.Secret, 0, len(all))
+	for i := range all {
+		v := &all[i]
+		if query == "" || strings.Contains(strings.ToLower(v.Name+"\n"+v.Note+"\n"+v.Declaration.Description), query) {
 			found = append(found, v)
 		}
 	}

@@ -28,11 +28,11 @@ func (w *writer) raw(pieces ...string) {
 func (w *writer) text(s string) { w.WriteString(html.EscapeString(s)) }
 
 // storedRows are the rows of the table of secrets with a stored value.
-func (s *site) storedRows(all []vault.Secret) template.HTML {
+func (s *site) storedRows(all []*vault.Secret) template.HTML {
 	var w writer
 	w.Grow(600 * len(all))
-	for i := range all {
-		s.storedRow(&w, &all[i])
+	for _, v := range all {
+		s.storedRow(&w, v)
 	}
 	return template.HTML(w.String())
 }
@@ -89,10 +89,9 @@ func writeUse(w *writer, v *vault.Secret) {
 
 // unsetItems are the list items of secrets without a value. A deleted one says
 // who deleted it, and its link leads to its history.
-func (s *site) unsetItems(all []vault.Secret) template.HTML {
+func (s *site) unsetItems(all []*vault.Secret) template.HTML {
 	var w writer
-	for i := range all {
-		v := &all[i]
+	for _, v := range all {
 		w.raw(`<li>`)
 		s.nameLink(&w, v.Name)
 		s.writeDescription(&w, v)
@@ -144,10 +143,9 @@ func writeDeleted(w *writer, v *vault.Secret) {
 }
 
 // environmentItems are the list items of secrets that a variable sets.
-func (s *site) environmentItems(all []vault.Secret) template.HTML {
+func (s *site) environmentItems(all []*vault.Secret) template.HTML {
 	var w writer
-	for i := range all {
-		v := &all[i]
+	for _, v := range all {
 		w.raw(`<li>`)
 		s.nameLink(&w, v.Name)
 		if v.Declaration.Description != "" {
