@@ -12,8 +12,8 @@ test: test-setup lint unit fuzz ## everything that CI runs
 
 build: ## the host and the demo plugin, in build/
 	@scripts/need-compiler
-	$(GO) build -o build/datasette-secrets ./cmd/datasette-secrets
-	$(GO) build -o build/plugins/datasette-secrets-plugin-demo ./plugins/demo
+	umask 022 && $(GO) build -o build/datasette-secrets ./cmd/datasette-secrets
+	umask 022 && $(GO) build -o build/plugins/datasette-secrets-plugin-demo ./plugins/demo
 
 test-setup: ## what the tests need and the machine lacks
 	@scripts/test-setup

@@ -180,10 +180,21 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 		return nil
 	}
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
-		Dir: folder, Vault: door, Settings: loaded.Plugin,
+		Dir: folder, Vault: door, Settings: pluginSettings(loaded),
 		Log: h.log, HostVersion: Version,
 	})
 	return err
+}
+
+// pluginSettings gives a plugin the block of its name. The host's own block,
+// with the encryption key, is nobody's; pluginhost refuses that name too.
+func pluginSettings(loaded *config.Config) func(string) (any, error) {
+	return func(plugin string) (any, error) {
+		if plugin == config.Name {
+			return nil, fmt.Errorf("%w: plugins.%s is the host's own", secrets.ErrDenied, plugin)
+		}
+		return loaded.Plugin(plugin)
+	}
 }
 
 func (h *Host) serve(ctx context.Context, cfg Config, loaded *config.Config, policy *access.Policy, door *vault.Vault, files []databaseFile) error {

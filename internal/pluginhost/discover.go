@@ -18,6 +18,10 @@ const prefix = "datasette-secrets-plugin-"
 // pluginName is what may follow the prefix.
 var pluginName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
+// hostName is the host's own block of the configuration, with the encryption
+// key. A plugin of this name would be given it.
+const hostName = "datasette-secrets"
+
 // discover returns the names of the plugins in dir. It looks at names and
 // modes only; whether a file may be started is asked before each start, so
 // that mending its mode is enough.
@@ -51,6 +55,9 @@ func discover(dir string, log *slog.Logger) ([]string, error) {
 func unfit(name string, entry fs.DirEntry) string {
 	if !pluginName.MatchString(name) {
 		return "the name after " + prefix + " must be 1 to 64 of A-Z a-z 0-9 _ . -"
+	}
+	if name == hostName {
+		return "the name " + hostName + " is the host's own"
 	}
 	info, err := entry.Info()
 	if err != nil {

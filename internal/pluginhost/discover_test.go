@@ -48,6 +48,8 @@ func TestOtherFiles(t *testing.T) {
 		"datasette-secrets-plugin-plain":    0o644,
 		"datasette-secrets-plugin-bad name": 0o755,
 		"datasette-secrets-plugin-":         0o755,
+		// Its block of the configuration would be the host's own.
+		"datasette-secrets-plugin-datasette-secrets": 0o755,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
 			t.Fatal(err)

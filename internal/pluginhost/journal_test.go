@@ -12,12 +12,13 @@ import (
 
 func TestParseLine(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ line, level, message, module string }{
-		{`{"@level":"warn","@message":"low","@module":"m","@timestamp":"now"}`, "WARN", "low", "m"},
+	tests := []struct{ line, level, message, extra string }{
+		{`{"@level":"warn","@message":"low","@module":"m","@timestamp":"now"}`, "WARN", "low", ""},
 		{`{"@level":"trace","@message":"fine"}`, "DEBUG-4", "fine", ""},
 		{`{"@message":1}`, "INFO", "1", ""},
 		{`{"@level":5,"@message":"x"}`, "INFO", "x", ""},
-		{`{"@message":"x","@module":[1,2]}`, "INFO", "x", "[1,2]"},
+		{`{"@message":"x","@module":[1,2]}`, "INFO", "x", ""},
+		{`{"@message":"x","extra":[1,2]}`, "INFO", "x", "[1,2]"},
 		{`{"@level":5}`, "INFO", `{"@level":5}`, ""},
 		{`{"@message":`, "INFO", `{"@message":`, ""},
 		{`[1]`, "INFO", `[1]`, ""},
@@ -26,7 +27,7 @@ func TestParseLine(t *testing.T) {
 	for _, test := range tests {
 		e := pluginhost.ParseLine([]byte(test.line))
 		message, fields := e.Text()
-		if e.Level() != test.level || message != test.message || fields["module"] != test.module {
+		if e.Level() != test.level || message != test.message || fields["extra"] != test.extra {
 			t.Errorf("%s: %s %q %q", test.line, e.Level(), message, fields)
 		}
 	}

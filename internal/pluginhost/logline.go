@@ -60,11 +60,12 @@ func level(name string) (slog.Level, bool) {
 	return slog.LevelInfo, false
 }
 
-// others are the fields that are not hclog's own, and its module.
+// others are the fields that are not hclog's own. Its module is left out: the
+// log knows which plugin it is.
 func others(fields map[string]json.RawMessage) []slog.Attr {
 	var attrs []slog.Attr
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if key == "@message" || key == "@level" || key == "@timestamp" {
+		if key == "@message" || key == "@level" || key == "@timestamp" || key == "@module" {
 			continue
 		}
 		if len(attrs) == maxFields {
