@@ -212,8 +212,9 @@ func (h *Host) serve(ctx context.Context, cfg Config, loaded *config.Config, pol
 		Settings: h.settings, ConfigTree: loaded.Redacted, ExtraCSS: loaded.ExtraCSS(),
 		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(files), Ephemeral: h.Ephemeral(),
-		Versions: ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
-		Log:      h.log, Now: time.Now,
+		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
+		StartWarnings: h.warnings,
+		Log:           h.log, Now: time.Now,
 	})
 	return nil
 }
