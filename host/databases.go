@@ -171,7 +171,7 @@ func attached(name string, files []databaseFile) (databaseFile, error) {
 func describe(files []databaseFile) []ui.Database {
 	var all []ui.Database
 	for _, file := range files {
-		database := ui.Database{Name: file.name, Path: file.path}
+		database := ui.Database{Name: file.name, Path: file.path, Write: !file.immutable}
 		if info, err := os.Stat(file.path); err == nil {
 			database.Size = info.Size()
 		}

@@ -112,6 +112,7 @@ func TestRootSignsInOnce(t *testing.T) {
 	w.get("/-/auth-token?token=%F0%9F%98%80").want(t, 403, "Invalid token")
 	w.get("/-/auth-token").want(t, 403, "Invalid token")
 	w.get(address, w.as("root")).wantRedirect(t, "/")
+	w.do(http.MethodHead, address, "").want(t, 403) // a preview does not use it up
 	a := w.get(address)
 	a.wantRedirect(t, "/")
 	value, line := a.cookie("ds_actor")

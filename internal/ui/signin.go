@@ -36,6 +36,9 @@ func (s *site) authToken(w http.ResponseWriter, r *request) error {
 	if r.caller.Actor.ID() == "root" {
 		return s.redirect(w, r, s.url("/"))
 	}
+	if r.Method != http.MethodGet {
+		return denied("Invalid token", "Open the address in a browser.") // a look must not use the token up
+	}
 	ok, used := s.root.use(r.URL.Query().Get("token"))
 	if used {
 		return denied("Root token has already been used", "It signs in one browser only. Stop the host and start it again with --root for a new one.")

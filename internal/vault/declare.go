@@ -20,6 +20,12 @@ const (
 
 var secretName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,255}$`)
 
+// wellFormed reports whether a new secret may have this name. A browser would
+// take "." and ".." in an address for folders.
+func wellFormed(name string) bool {
+	return secretName.MatchString(name) && name != "." && name != ".."
+}
+
 // declarations is everything that the plugins declared. It never changes: a
 // new declaration makes a new one.
 type declarations struct {
@@ -99,7 +105,7 @@ func checkDeclarations(ds []secrets.Declaration) ([]secrets.Declaration, error) 
 	var own []secrets.Declaration
 	seen := map[string]bool{}
 	for i, d := range ds {
-		if !secretName.MatchString(d.Name) {
+		if !wellFormed(d.Name) {
 			return nil, fmt.Errorf("%w: the name of declared secret %d must be 1 to 255 of A-Z a-z 0-9 _ . -", secrets.ErrInvalid, i+1)
 		}
 		if err := checkDeclaration(d); err != nil {

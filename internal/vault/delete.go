@@ -58,7 +58,7 @@ func (v *Vault) older(ctx context.Context, name string, version int64) (row db.R
 			return err
 		}
 		if !found {
-			return fmt.Errorf("%w: %s has no version %d", secrets.ErrNotFound, name, version)
+			return fmt.Errorf("%w: there is no version %d of %s", secrets.ErrNotFound, version, name)
 		}
 		if row.Deleted() {
 			return fmt.Errorf("%w: version %d records that the secret was deleted; choose another", secrets.ErrInvalid, version)

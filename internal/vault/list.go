@@ -177,7 +177,7 @@ func (v *Vault) checkName(ctx context.Context, name string) error {
 	if !v.allowUndeclared {
 		return fmt.Errorf("%w: no plugin has declared a secret of this name%s", secrets.ErrNotFound, declared.hint(name))
 	}
-	if !secretName.MatchString(name) {
+	if !wellFormed(name) {
 		return fmt.Errorf("%w: a new secret's name must be 1 to 255 of A-Z a-z 0-9 _ . -", secrets.ErrInvalid)
 	}
 	return nil

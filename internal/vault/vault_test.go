@@ -271,9 +271,12 @@ func TestActsAreRefused(t *testing.T) {
 	put(t, w, "API_KEY", "one", "")
 	put(t, w, "API_KEY", "two", "")
 	acts := map[string]func(secrets.Caller) error{
-		"list":     func(c secrets.Caller) error { _, err := w.List(ctx, c); return err },
-		"show":     func(c secrets.Caller) error { _, _, err := w.Show(ctx, c, "API_KEY"); return err },
-		"put":      func(c secrets.Caller) error { _, err := w.Put(ctx, c, "API_KEY", secrets.NewValue("x"), ""); return err },
+		"list": func(c secrets.Caller) error { _, err := w.List(ctx, c); return err },
+		"show": func(c secrets.Caller) error { _, _, err := w.Show(ctx, c, "API_KEY"); return err },
+		"put": func(c secrets.Caller) error {
+			_, err := w.Put(ctx, c, "API_KEY", secrets.NewValue("x"), "")
+			return err
+		},
 		"annotate": func(c secrets.Caller) error { _, err := w.Annotate(ctx, c, "API_KEY", "x"); return err },
 		"delete":   func(c secrets.Caller) error { return w.Delete(ctx, c, "API_KEY") },
 		"restore":  func(c secrets.Caller) error { _, err := w.Restore(ctx, c, "API_KEY", 1); return err },
@@ -348,7 +351,7 @@ func TestUndeclaredNames(t *testing.T) {
 	_, err := w.Put(ctx, root, "not/a name", secrets.NewValue("x"), "")
 	wantError(t, err, secrets.ErrInvalid)
 
-	w.reopen(t)                  // now they are not allowed …
+	w.reopen(t)                   // now they are not allowed …
 	put(t, w, "EXTRA", "two", "") // … but one that is there stays editable
 	if _, _, err := w.Get(ctx, plugin("demo", ""), "EXTRA"); !errors.Is(err, secrets.ErrNotDeclared) {
 		t.Errorf("got %v", err)
@@ -402,6 +405,7 @@ func TestDeclareRefusesAll(t *testing.T) {
 	for _, bad := range []secrets.Declaration{
 		{Name: ""},
 		{Name: "a/b"},
+		{Name: ".."},
 		{Name: strings.Repeat("A", 256)},
 		{Name: "A", Description: strings.Repeat("x", 5000)},
 		{Name: "A", Description: "\xff"},
