@@ -110,7 +110,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	h.warnings = append(h.warnings, own.Deprecated...)
+	h.warnings = append(loaded.Warnings(), own.Warnings...)
 	policy, err := access.New(access.Config{
 		Permissions: loaded.Permissions(), Allow: loaded.Allow(),
 		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,

@@ -30,6 +30,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Source says where the configuration comes from.
@@ -49,12 +50,13 @@ type Config struct {
 	settings Settings
 	css      []Asset
 	env      func(string) (string, bool)
+	warnings []string
 }
 
 // Load reads the configuration that src describes. An error that is
 // [ErrUsage] is about an option's value.
 func Load(src Source) (*Config, error) {
-	tree, err := src.config()
+	tree, unread, err := src.config()
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +67,11 @@ func Load(src Source) (*Config, error) {
 	if err := moveLegacy(metadata, tree); err != nil {
 		return nil, err
 	}
-	return check(tree, src.Env)
+	c, err := check(tree, src.Env)
+	if err == nil && unread != "" {
+		c.warnings = []string{unread + " is not read, because -c or -s is given; Datasette does the same"}
+	}
+	return c, err
 }
 
 // check builds the Config of a tree, or says what is wrong with the tree.
@@ -102,23 +108,25 @@ func block(tree map[string]any, key string) (map[string]any, error) {
 }
 
 // config reads -c and -s or, when these give nothing at all, the
-// configuration file of the directory.
-func (src Source) config() (map[string]any, error) {
-	tree := map[string]any{}
+// configuration file of the directory. unread is that file if it is there and
+// is not read.
+func (src Source) config() (tree map[string]any, unread string, err error) {
+	tree = map[string]any{}
 	if n := len(src.Files); n > 0 {
-		var err error
 		if tree, err = src.option("'-c' / '--config'", src.Files[n-1]); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	sets, err := ParsePairs(src.Sets)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	inDir := src.inDir("datasette.json", "datasette.yaml", "datasette.yml")
 	if merge(tree, sets); len(tree) > 0 {
-		return tree, nil
+		return tree, inDir, nil
 	}
-	return src.inDir("datasette.json", "datasette.yaml", "datasette.yml")
+	tree, err = readFile(inDir)
+	return tree, "", err
 }
 
 // metadata reads -m or, when it gives nothing, the directory's metadata file.
@@ -129,7 +137,7 @@ func (src Source) metadata() (map[string]any, error) {
 			return tree, err
 		}
 	}
-	return src.inDir("metadata.json", "metadata.yaml", "metadata.yml")
+	return readFile(src.inDir("metadata.json", "metadata.yaml", "metadata.yml"))
 }
 
 // option reads the tree of a file that an option names.
@@ -145,21 +153,29 @@ func (src Source) option(option, name string) (map[string]any, error) {
 	return readTree(name, f)
 }
 
-// inDir reads the first of the names that exists in the directory.
-func (src Source) inDir(names ...string) (map[string]any, error) {
+// inDir returns the path of the first of the names that exists in the
+// directory, or nothing.
+func (src Source) inDir(names ...string) string {
 	for _, name := range names {
 		path := filepath.Join(src.Dir, name)
-		if src.Dir == "" || missing(path) {
-			continue
+		if src.Dir != "" && !missing(path) {
+			return path
 		}
-		f, err := open(path)
-		if err != nil {
-			return nil, fmt.Errorf("reading config file %q: %s", path, cause(err))
-		}
-		defer f.Close()
-		return readTree(path, f)
 	}
-	return map[string]any{}, nil
+	return ""
+}
+
+// readFile reads the tree of a file; no path gives an empty one.
+func readFile(path string) (map[string]any, error) {
+	if path == "" {
+		return map[string]any{}, nil
+	}
+	f, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading config file %q: %s", path, cause(err))
+	}
+	defer f.Close()
+	return readTree(path, f)
 }
 
 func missing(path string) bool {
@@ -179,6 +195,9 @@ func (c *Config) Permissions() map[string]any {
 
 // Allow returns a copy of the top-level allow block, nil when there is none.
 func (c *Config) Allow() any { return clone(c.tree["allow"]) }
+
+// Warnings are sentences for the operator about how the files were read.
+func (c *Config) Warnings() []string { return slices.Clone(c.warnings) }
 
 // Settings returns the settings, defaults included.
 func (c *Config) Settings() Settings { return c.settings }

@@ -167,7 +167,11 @@ func TestDirectoryMode(t *testing.T) {
 	for _, first := range []string{"yaml", "json"} { // the later beats those before
 		writeIn(t, dir, "datasette."+first, fmt.Sprintf(`{"from": "%s"}`, first))
 		want := fmt.Sprintf(`{"from": str "%s"}`, first)
-		if got := show(mustLoad(t, config.Source{Dir: dir}).Tree()); got != want {
+		c := mustLoad(t, config.Source{Dir: dir})
+		if len(c.Warnings()) != 0 {
+			t.Errorf("warnings: %q", c.Warnings())
+		}
+		if got := show(c.Tree()); got != want {
 			t.Errorf("%s: got %s", first, got)
 		}
 	}

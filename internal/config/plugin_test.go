@@ -127,7 +127,7 @@ func TestSecretsBlock(t *testing.T) {
 	}
 	for _, c := range cases {
 		s, err := loadEnv(t, "plugins: {datasette-secrets: "+c.block+"}", map[string]string{"K": "kval"}).Secrets()
-		got := fmt.Sprintf("%s %q %v %q %v", show(s.EncryptionKey), s.Database, s.AllowUndeclared, s.PluginsDir, s.Deprecated)
+		got := fmt.Sprintf("%s %q %v %q %v", show(s.EncryptionKey), s.Database, s.AllowUndeclared, s.PluginsDir, s.Warnings)
 		if err != nil || got != c.want {
 			t.Errorf("%s: %v\ngot  %s\nwant %s", c.name, err, got, c.want)
 		}
@@ -138,8 +138,8 @@ func TestUnknownKeyFarFromAll(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"zzzzzz", strings.Repeat("z", 100_000)} {
 		s, err := loadEnv(t, "{\"plugins\": {\"datasette-secrets\": {\""+key+"\": 1}}}", nil).Secrets()
-		if err != nil || len(s.Deprecated) != 1 || len(s.Deprecated[0]) > 1000 || !strings.Contains(s.Deprecated[0], "the known keys are encryption-key, ") {
-			t.Errorf("%.20s: %.300q, %v", key, s.Deprecated, err)
+		if err != nil || len(s.Warnings) != 1 || len(s.Warnings[0]) > 1000 || !strings.Contains(s.Warnings[0], "the known keys are encryption-key, ") {
+			t.Errorf("%.20s: %.300q, %v", key, s.Warnings, err)
 		}
 	}
 }

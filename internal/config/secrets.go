@@ -18,7 +18,7 @@ type SecretsConfig struct {
 	Database        string   // empty: the internal database
 	AllowUndeclared bool     // secrets that no plugin declared may be stored
 	PluginsDir      string   // empty: none
-	Deprecated      []string // warnings for the operator: keys that are deprecated or not known
+	Warnings        []string // for the operator: keys that are deprecated or not known
 }
 
 // Format writes a fixed text for every verb.
@@ -50,7 +50,7 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 	if !ok {
 		return SecretsConfig{}, fmt.Errorf("plugins.%s: should be a mapping of names to values, not %s", Name, kind(v))
 	}
-	s := SecretsConfig{EncryptionKey: encryptionKey(b), Deprecated: warnings(b)}
+	s := SecretsConfig{EncryptionKey: encryptionKey(b), Warnings: warnings(b)}
 	if s.Database, err = optional[string](b, "database", "the name of a database; put it in quotes"); err != nil {
 		return SecretsConfig{}, err
 	}

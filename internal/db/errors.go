@@ -40,7 +40,7 @@ func temporary(code sqlite3.ErrNo) string {
 	case sqlite3.ErrReadonly:
 		return "the database or its folder is read-only; make both writable for this user"
 	case sqlite3.ErrCantOpen, sqlite3.ErrPerm, sqlite3.ErrAuth:
-		return "the database file cannot be opened; check that it exists and its permissions"
+		return "the database file cannot be opened; make sure that it exists, and that it and its folder are writable for this user"
 	case sqlite3.ErrIoErr, sqlite3.ErrProtocol, sqlite3.ErrNomem, sqlite3.ErrInterrupt:
 		return "reading or writing the database file failed"
 	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
