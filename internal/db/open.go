@@ -28,7 +28,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	if d.write, err = connect(path, url.Values{"_txlock": {"immediate"}}, 1); err != nil {
 		return nil, nil, err
 	}
-	if d.read, err = connect(path, url.Values{"_query_only": {"1"}}, readers); err != nil {
+	if d.read, err = connect(path, url.Values{"_query_only": {"1"}, "_cache_size": {readCache}}, readers); err != nil {
 		d.write.Close()
 		return nil, nil, err
 	}
@@ -77,6 +77,10 @@ func Check(ctx context.Context, path string) error {
 	}
 	return nil
 }
+
+// readCache is what each reading connection may keep of the file, in SQLite's
+// notation: 8 MiB, enough for ten thousand versions.
+const readCache = "-8192"
 
 // create makes the file with the right mode before SQLite would make it with
 // the wrong one; SQLite gives its -wal and -shm files the same mode. It reports
