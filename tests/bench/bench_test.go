@@ -9,6 +9,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -80,16 +82,11 @@ const (
 func pageOfManySecrets(t *testing.T) []row {
 	file := filepath.Join(t.TempDir(), "internal.db")
 	fill(t, file, manySecrets, manyVersions)
-	measure := func(p *harness.Process) (page time.Duration) {
-		get := func() time.Duration {
-			began := time.Now()
-			if r := p.Get(t, "/-/secrets", secrets.NewActor("root")); r.StatusCode != 200 || !strings.Contains(r.Text, "SECRET_0999") {
-				t.Fatalf("status %d", r.StatusCode)
-			}
-			return time.Since(began)
+	measure := func(p *harness.Process) time.Duration {
+		if r := p.Get(t, "/-/secrets", secrets.NewActor("root")); r.StatusCode != 200 || !strings.Contains(r.Text, "SECRET_0999") {
+			t.Fatalf("status %d", r.StatusCode)
 		}
-		get()
-		return median(30, get)
+		return median(50, func() time.Duration { return timePage(t, p) })
 	}
 	idle := func(start func(testing.TB, harness.Options) *harness.Process) (*harness.Process, int) {
 		p := start(t, harness.Options{Args: append(manage(), "--internal", file)})
@@ -106,6 +103,26 @@ func pageOfManySecrets(t *testing.T) []row {
 		{"`/-/secrets`, 1,000 secrets, 10,000 versions", ms(herePage), ms(pythonPage), ratio(herePage, pythonPage), "≤ 0.2"},
 		{"memory at rest", mb(hereKB), mb(pythonKB), fmt.Sprintf("%.2f", float64(hereKB)/float64(pythonKB)), "< 40 MB"},
 	}
+}
+
+// timePage is the time of the page over a connection that is open already, as
+// a browser's is.
+func timePage(t *testing.T, p *harness.Process) time.Duration {
+	request, err := http.NewRequest(http.MethodGet, p.URL+"/-/secrets", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Cookie", "ds_actor="+harness.ActorCookie(t, secrets.NewActor("root")))
+	began := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(began)
 }
 
 // getSecret is reading one secret, its use recorded and synced to the disk,
