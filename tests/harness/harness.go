@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +48,7 @@ func Build(t testing.TB, folder string) string {
 	if path, ok := built[folder]; ok {
 		return path
 	}
+	lookAtSources(t)
 	// Named by process, and below the repository so that it needs no removal
 	// to be reused: the Go build cache makes building it again cheap.
 	path := filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), filepath.Base(folder))
@@ -60,6 +63,26 @@ func Build(t testing.TB, folder string) string {
 	}
 	built[folder] = path
 	return path
+}
+
+// lookAtSources lets the go command know what these tests depend on. It caches
+// the result of a test by the files that the test looked at, and cannot see
+// what a program is built of that the test runs.
+func lookAtSources(t testing.TB) {
+	t.Helper()
+	err := filepath.WalkDir(Root(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (name == "build" || strings.HasPrefix(name, ".")) && path != Root() {
+			return filepath.SkipDir
+		}
+		_, _ = os.Stat(path) // an editor's file may be gone by now
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Clean removes what Build made. Call it at the end of TestMain.

@@ -138,6 +138,12 @@ func (p *Process) firstLine(t testing.TB) string {
 func (p *Process) Stop(t testing.TB) int {
 	t.Helper()
 	p.Cmd.Process.Signal(syscall.SIGINT)
+	return p.Wait(t)
+}
+
+// Wait waits for the program to end and returns its exit code.
+func (p *Process) Wait(t testing.TB) int {
+	t.Helper()
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
