@@ -1,7 +1,10 @@
 package conformance_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -151,6 +154,10 @@ func Test31Paths(t *testing.T) {
 	} {
 		wantRedirect(t, host.Get(t, path, root()), location)
 	}
+	// Browsers take a backslash for a slash; no client of Go's sends one.
+	if got := rawGet(t, host, `/\evil.example/`).Header.Get("Location"); got != "/evil.example" && got != "/%5Cevil.example" {
+		t.Errorf("a backslash leads to %q", got)
+	}
 	// Every method but a post of a secret's page shows the page.
 	for _, method := range []string{http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch} {
 		wantStatus(t, host.Do(t, harness.Request{Method: method, Path: "/-/secrets", Actor: root()}), http.StatusOK)
@@ -164,6 +171,23 @@ func Test31Paths(t *testing.T) {
 	json := host.Get(t, "/-/secrets/X.json", root())
 	wantStatus(t, json, http.StatusOK)
 	wantText(t, json, "<h1>Add secret: X.json</h1>")
+}
+
+// rawGet asks for a target that stands in the request line as it is.
+func rawGet(t *testing.T, host *harness.Process, target string) *http.Response {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(host.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer
 }
 
 // A name is what stands in the path, without any decoding. New names are plain,
