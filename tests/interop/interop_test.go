@@ -148,6 +148,30 @@ func decode(t *testing.T, text string, into any) {
 	}
 }
 
+func show(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// jsonFile writes v for a script: an argument may not be that long.
+func jsonFile(t *testing.T, v any) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "question.json")
+	write(t, path, show(t, v))
+	return path
+}
+
 // set stores a value through a program's page and expects success.
 func set(t *testing.T, p *harness.Process, name, value, note string) {
 	t.Helper()
@@ -174,7 +198,7 @@ func shows(t *testing.T, p *harness.Process, path string, texts ...string) {
 // eventually waits for something that another process does.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
 		}

@@ -14,10 +14,11 @@ import (
 )
 
 // Another process's lock is waited for at least as long as Datasette waits,
-// and not so long that a browser or a plugin gives up.
+// and not so long that a browser gives up. On a busy machine, several changes
+// that wait in a row take twice what one takes.
 const (
 	patient = 5 * time.Second
-	bounded = 15 * time.Second
+	bounded = 25 * time.Second
 )
 
 // files makes a file of each kind: one made by the host has a write-ahead log,

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -173,23 +172,6 @@ func status(handler http.Handler, path string, headers map[string]string) int {
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, request)
 	return answer.Code
-}
-
-func show(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// jsonFile writes v for a script: an argument may not be that long.
-func jsonFile(t *testing.T, v any) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "question.json")
-	write(t, path, show(t, v))
-	return path
 }
 
 // An allow block matches here whom it matches in Datasette, wherever that does

@@ -2,7 +2,6 @@ package interop_test
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -91,12 +90,5 @@ func useStudio(t *testing.T, p *harness.Process, value string) {
 		if status := p.Get(t, path, nil).StatusCode; status != http.StatusForbidden && status != http.StatusNotFound {
 			t.Errorf("anonymous visit to %s: status %d", path, status)
 		}
-	}
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
