@@ -29,6 +29,8 @@ import (
 const BusyTimeout = 6 * time.Second
 
 // maxWait bounds a transaction as a whole, its wait for a connection included.
+// A statement that waits for a lock cannot be interrupted, so that one more
+// BusyTimeout may pass.
 const maxWait = 10 * time.Second
 
 // readers is how many reads run side by side.

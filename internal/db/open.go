@@ -38,6 +38,9 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	if err == nil {
 		warnings, err = d.migrate(ctx)
 	}
+	if err == nil {
+		err = d.connectReaders(ctx)
+	}
 	if err != nil {
 		d.Close()
 		return nil, nil, fmt.Errorf("opening the database %s: %w", path, err)
@@ -131,6 +134,20 @@ func connect(path string, params url.Values, limit int) (*sql.DB, error) {
 func (d *DB) useWAL(ctx context.Context) error {
 	_, err := d.write.ExecContext(ctx, "pragma journal_mode = wal")
 	return classify("switching to write-ahead logging", err)
+}
+
+// connectReaders opens every connection of the pool, which keeps them. Opening
+// one reads the file: later, while another process locks it, that would fail
+// without the patience of a statement.
+func (d *DB) connectReaders(ctx context.Context) error {
+	for range readers {
+		conn, err := d.read.Conn(ctx)
+		if err != nil {
+			return classify("opening a connection", err)
+		}
+		defer conn.Close() // back to the pool once all are open
+	}
+	return nil
 }
 
 // SQLiteVersion is the version of the SQLite library in use.
