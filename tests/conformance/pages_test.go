@@ -35,7 +35,7 @@ func cells(t *testing.T, list harness.Response, name string) map[string]string {
 	column := regexp.MustCompile(`(?s)<t[hd][^>]*>(.*?)</t[hd]>`)
 	tags := regexp.MustCompile(`<[^>]*>`)
 	var titles []string
-	for _, line := range regexp.MustCompile(`(?s)<tr>.*?</tr>`).FindAllString(list.Text, -1) {
+	for _, line := range regexp.MustCompile(`(?s)<tr[ >].*?</tr>`).FindAllString(list.Text, -1) {
 		var texts []string
 		for _, m := range column.FindAllStringSubmatch(line, -1) {
 			texts = append(texts, strings.TrimSpace(tags.ReplaceAllString(m[1], "")))
