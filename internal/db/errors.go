@@ -23,6 +23,9 @@ func classify(doing string, err error) error {
 	if !errors.As(err, &sqliteErr) {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	if sqliteErr.Code == sqlite3.ErrCorrupt || sqliteErr.Code == sqlite3.ErrNotADB {
+		return fmt.Errorf("%s: the file is damaged or is not a SQLite database; restore it from a backup or choose another file: %w", doing, err)
+	}
 	if hint := temporary(sqliteErr.Code); hint != "" {
 		return fmt.Errorf("%s: %w: %s: %w", doing, secrets.ErrUnavailable, hint, err)
 	}
@@ -43,8 +46,6 @@ func temporary(code sqlite3.ErrNo) string {
 		return "the database file cannot be opened; make sure that it exists, and that it and its folder are writable for this user"
 	case sqlite3.ErrIoErr, sqlite3.ErrProtocol, sqlite3.ErrNomem, sqlite3.ErrInterrupt:
 		return "reading or writing the database file failed"
-	case sqlite3.ErrCorrupt, sqlite3.ErrNotADB:
-		return "the file is damaged or is not a SQLite database; restore it from a backup or choose another file"
 	}
 	return ""
 }
