@@ -38,7 +38,13 @@ func (s *site) storedRows(all []*vault.Secret) template.HTML {
 }
 
 func (s *site) storedRow(w *writer, v *vault.Secret) {
-	w.raw(`<tr><th scope="row">`)
+	w.raw(`<tr`)
+	if d := v.Declaration.Description; d != "" { // not shown, but found by the filter
+		w.raw(` data-description="`)
+		w.text(d)
+		w.raw(`"`)
+	}
+	w.raw(`><th scope="row">`)
 	s.nameLink(w, v.Name)
 	w.raw(`</th><td data-label="Note">`)
 	w.text(v.Note)

@@ -14,6 +14,12 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The browser may keep a page as it is for its back button. What was typed as
+// a secret does not stay in it.
+addEventListener("pagehide", () => {
+  for (const field of document.querySelectorAll("textarea[name=secret]")) field.value = "";
+});
+
 // Filter the secrets while typing. With a query in the address the page holds
 // only a part of them, and the server has to answer.
 const filter = document.querySelector("form[data-filter]");
@@ -22,7 +28,7 @@ if (filter && !new URLSearchParams(location.search).get("q")) {
   const count = filter.querySelector("[data-filter-count]");
   const groups = [...document.querySelectorAll("[data-filter-group]")].map((element) => ({
     element,
-    rows: [...element.querySelectorAll("tbody > tr, li")].map((row) => ({ row, text: row.textContent.toLowerCase() })),
+    rows: [...element.querySelectorAll("tbody > tr, li")].map((row) => ({ row, text: (row.textContent + " " + (row.dataset.description ?? "")).toLowerCase() })),
   }));
   const total = groups.reduce((sum, group) => sum + group.rows.length, 0);
   filter.querySelector("button").hidden = true;
