@@ -1,0 +1,44 @@
+package browser_test
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/datasette-secrets/datasette-secrets/tests/harness"
+)
+
+// runAxe lists what axe-core finds against a page. Rules that are off unless
+// asked for are asked for where WCAG 2.2 AA has them.
+const runAxe = `(async () => {
+	const result = await axe.run(document, {
+		runOnly: {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
+		rules: {"target-size": {enabled: true}},
+		resultTypes: ["violations"],
+		preload: false,
+	});
+	return result.violations.flatMap((violation) => violation.nodes.map((node) =>
+		violation.id + ": " + violation.help + "\n" + node.html.slice(0, 300) + "\n" + node.failureSummary));
+})()`
+
+// loadAxe puts axe-core, as "make test-setup" installs it, into the page.
+func (b *tab) loadAxe() {
+	b.t.Helper()
+	pattern := filepath.Join(harness.Root(), ".venv", "lib", "python3*", "site-packages", "axe_playwright_python", "axe.min.js")
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		b.t.Fatal("axe-core is not installed; run: make test-setup")
+	}
+	source, err := os.ReadFile(found[0])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	eval[bool](b, string(source)+"\n;true")
+}
+
+// accessible checks that axe-core, which is in the page, finds nothing.
+func (b *tab) accessible() {
+	b.t.Helper()
+	for _, violation := range eval[[]string](b, runAxe) {
+		b.t.Errorf("%s", violation)
+	}
+}
