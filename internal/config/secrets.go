@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/agnivade/levenshtein"
 )
 
 // Name is the name under plugins of this host's own block. It is that of the
@@ -112,7 +114,10 @@ func advice(b map[string]any, key string) string {
 func suggestion(key string, known []string) string {
 	best, least := "", len(key)/2+1
 	for _, k := range known {
-		if d := distance(key, k); d < least {
+		if len(key) > 64 { // far from all of them, and comparing takes time
+			break
+		}
+		if d := levenshtein.ComputeDistance(key, k); d < least {
 			best, least = k, d
 		}
 	}
@@ -120,29 +125,4 @@ func suggestion(key string, known []string) string {
 		return "the known keys are " + strings.Join(known, ", ")
 	}
 	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// distance is the number of single-letter changes between two words. A long
-// word is simply far away.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, row[j]+1, corner+1)
-		}
-	}
-	return row[len(b)]
 }
