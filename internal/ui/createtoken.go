@@ -17,8 +17,19 @@ type tokenPage struct {
 	Token   string // empty until one was made
 	Details string // what the token says, as JSON
 	Errors  []string
-	Actions []access.Action
+	Actions []tokenAction
 	Action  string // the form's address
+
+	// What was filled in, when it has to be filled in again: a tick that is
+	// lost would make a token that may do more.
+	ExpireType, ExpireDuration string
+	Restricted                 bool
+}
+
+// tokenAction is an action that the token can be restricted to.
+type tokenAction struct {
+	access.Action
+	Ticked bool
 }
 
 func (tokenPage) file() string { return "createtoken.html" }
@@ -44,20 +55,28 @@ func (s *site) mayCreateToken(r *request) error {
 	return nil
 }
 
-func (s *site) tokenPage(r *request) tokenPage {
-	return tokenPage{
-		basePage: s.page(r, "Create an API token"),
-		ActorID:  r.caller.Actor.ID(),
-		Actions:  access.Actions(),
-		Action:   s.url("/-/create-token"),
+// tokenPage is the page with a form as it was filled in.
+func (s *site) tokenPage(r *request, fields form) tokenPage {
+	page := tokenPage{
+		basePage:       s.page(r, "Create an API token"),
+		ActorID:        r.caller.Actor.ID(),
+		Action:         s.url("/-/create-token"),
+		ExpireType:     fields["expire_type"],
+		ExpireDuration: fields["expire_duration"],
 	}
+	for _, action := range access.Actions() {
+		ticked := fields.ticked("all:" + action.Name)
+		page.Actions = append(page.Actions, tokenAction{action, ticked})
+		page.Restricted = page.Restricted || ticked
+	}
+	return page
 }
 
 func (s *site) tokenForm(w http.ResponseWriter, r *request) error {
 	if err := s.mayCreateToken(r); err != nil {
 		return err
 	}
-	return s.show(w, r, s.tokenPage(r))
+	return s.show(w, r, s.tokenPage(r, nil))
 }
 
 func (s *site) createToken(w http.ResponseWriter, r *request) error {
@@ -68,12 +87,13 @@ func (s *site) createToken(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	page := s.tokenPage(r)
 	duration, wrong := tokenDuration(fields)
 	if wrong != "" {
+		page := s.tokenPage(r, fields)
 		page.Errors = []string{wrong}
 		return s.show(w, r, page)
 	}
+	page := s.tokenPage(r, nil)
 	token := signing.Token{
 		Actor:        r.caller.Actor["id"],
 		Created:      s.Now().Unix(),
