@@ -3,6 +3,8 @@ package browser_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"testing"
 
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
@@ -40,5 +42,22 @@ func (b *tab) accessible() {
 	b.t.Helper()
 	for _, violation := range eval[[]string](b, runAxe) {
 		b.t.Errorf("%s", violation)
+	}
+}
+
+// The check itself is checked: a page with obstacles does not pass.
+func TestAxeFindsObstacles(t *testing.T) {
+	t.Parallel()
+	b := open(t, startKeeper(t))
+	b.signIn(root())
+	b.visit("/-/secrets/EXAMPLE_SECRET")
+	b.loadAxe()
+	eval[bool](b, `document.querySelector("label[for=note]").remove(), document.querySelector("#note").placeholder = "",
+		document.querySelector("h1").style.color = "silver", document.documentElement.lang = "", true`)
+	found := strings.Join(eval[[]string](b, runAxe), "\n")
+	for _, rule := range []string{"label: ", "color-contrast: ", "html-has-lang: "} {
+		if !strings.Contains(found, rule) {
+			t.Errorf("axe-core does not find %q, but:\n%s", rule, found)
+		}
 	}
 }

@@ -1,8 +1,13 @@
 package browser_test
 
 import (
+	"context"
+	"encoding/json"
+	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -60,4 +65,59 @@ func TestConveniences(t *testing.T) {
 			t.Errorf("after the skip link comes %q", at)
 		}
 	})
+}
+
+// A form that comes back with an error is as it was filled in: who sends it
+// again must not get a token that may do more.
+func TestTokenFormKeepsWhatWasFilledIn(t *testing.T) {
+	t.Parallel()
+	b := open(t, startKeeper(t))
+	b.signIn(root())
+	b.visit("/-/create-token")
+	h := mouse{}
+	h.unfold(b, "Restrict actions that can be performed using this token")
+	h.tick(b, "view-instance View Datasette instance")
+	h.enter(b, "How many (X)", "many")
+	eval[bool](b, `document.querySelector("#expire_type").value = "hours", true`)
+	h.press(b, "Create token")
+	b.shows("Invalid expire duration", "The token may only")
+	h.enter(b, "How many (X)", "2")
+	h.press(b, "Create token")
+	b.shows("Your API token")
+	h.unfold(b, "Token details")
+	b.shows(`"d": 7200`, `"vi"`)
+}
+
+// On a phone rows look like cards. To a screen reader they are still rows of a
+// table, with every cell in its column.
+func TestCardsAreRows(t *testing.T) {
+	t.Parallel()
+	b := open(t, startBusy(t))
+	b.signIn(root())
+	b.look(phone, light)
+	for path, columns := range map[string]int{"/-/secrets": 6, "/-/secrets/STRIPE_SECRET_KEY": 6} {
+		b.visit(path)
+		roles := b.roles()
+		rows := roles["row"] - 1 // of the head
+		if rows < 3 || roles["table"] != 1 || roles["columnheader"] != columns || roles["rowheader"] != rows || roles["cell"] != rows*(columns-1) {
+			t.Errorf("%s: a screen reader finds %v", path, roles)
+		}
+	}
+}
+
+// roles counts what a screen reader finds in the page.
+func (b *tab) roles() map[string]int {
+	b.t.Helper()
+	roles := map[string]int{}
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		tree, err := cdp.Call(ctx, target, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+		for _, node := range tree.Nodes {
+			var role string
+			if node.Role != nil && !node.Ignored && json.Unmarshal([]byte(node.Role.Value), &role) == nil {
+				roles[strings.ToLower(role)]++
+			}
+		}
+		return err
+	}))
+	return roles
 }

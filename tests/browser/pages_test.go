@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -234,7 +235,11 @@ func (b *tab) photograph(name string, s screen, c scheme) {
 	b.t.Helper()
 	ctx, cancel := b.patient()
 	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	yes, height := true, eval[float64](b, "document.scrollingElement.scrollHeight")
+	picture, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: &yes, OptimizeForSpeed: &yes,
+		Clip: &page.Viewport{Width: float64(s.width), Height: height, Scale: 1},
+	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -242,7 +247,7 @@ func (b *tab) photograph(name string, s screen, c scheme) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, s.width, c)), picture, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, s.width, c)), picture.Data, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

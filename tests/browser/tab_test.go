@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // tab is a window of the browser, in a profile of its own.
 type tab struct {
