@@ -17,7 +17,7 @@ const maxHeaders = 16 << 10 // bytes of the headers of one call
 
 // dialOptions limits the connection to a plugin. go-plugin's own calls go over
 // it too, and have no deadline by themselves.
-func dialOptions(dial func(context.Context, string) (net.Conn, error), limit time.Duration) []grpc.DialOption {
+func dialOptions(dial func(context.Context, string) (net.Conn, error), limit time.Duration, adopt adopter) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(dial),
 		grpc.WithAuthority(pluginwire.Authority),
@@ -27,7 +27,7 @@ func dialOptions(dial func(context.Context, string) (net.Conn, error), limit tim
 			grpc.MaxCallRecvMsgSize(pluginwire.HostMaxReceive),
 			grpc.MaxCallSendMsgSize(pluginwire.PluginMaxReceive)),
 		grpc.WithChainUnaryInterceptor(withDeadline(limit)),
-		grpc.WithChainStreamInterceptor(withoutBroker),
+		grpc.WithChainStreamInterceptor(adopt.stream, withoutBroker),
 	}
 }
 
@@ -39,6 +39,18 @@ func withDeadline(limit time.Duration) grpc.UnaryClientInterceptor {
 		defer cancel()
 		return invoke(ctx, method, request, reply, conn, opts...)
 	}
+}
+
+// adopter learns of the connection that go-plugin makes. go-plugin opens a
+// stream on it first of all, and forgets the connection when that fails.
+type adopter func(*grpc.ClientConn) error
+
+func (a adopter) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if err := a(conn); err != nil {
+		return nil, err
+	}
+	return open(ctx, desc, conn, method, opts...)
 }
 
 // withoutBroker keeps go-plugin's broker from running: nothing here uses it,

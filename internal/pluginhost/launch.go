@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,6 +32,10 @@ type launch struct {
 	client   *plugin.Client
 	callback *callback        // nil until the process runs
 	conn     *grpc.ClientConn // nil until it is connected
+
+	mu      sync.Mutex
+	adopted []*grpc.ClientConn // what go-plugin made, whether or not it still knows
+	over    bool               // stopped: what is made from now on is closed at once
 }
 
 // newLaunch prepares the folder and the certificates of a launch.
@@ -65,10 +71,34 @@ func (l *launch) clientConfig(j *journal) *plugin.ClientConfig {
 		TLSConfig:        l.identity.HostTLS(),
 		StartTimeout:     l.timings.Handshake + time.Second, // launch itself is stricter
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: l.dir},
-		GRPCDialOptions:  dialOptions(l.runner.dial, l.timings.Call),
+		GRPCDialOptions:  dialOptions(l.runner.dial, l.timings.Call, l.adopt),
 		SyncStdout:       j.lines(),
 		SyncStderr:       j.lines(),
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
+	}
+}
+
+// adopt keeps a connection that go-plugin made, to close it in the end.
+func (l *launch) adopt(conn *grpc.ClientConn) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		_ = conn.Close()
+		return errAborted
+	}
+	if !slices.Contains(l.adopted, conn) {
+		l.adopted = append(l.adopted, conn)
+	}
+	return nil
+}
+
+// disown closes those connections, and any that is made later.
+func (l *launch) disown() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, conn := range l.adopted {
+		_ = conn.Close()
 	}
 }
 

@@ -40,6 +40,8 @@ func TestFailingPlugins(t *testing.T) {
 		{"dotted", quick(), "named an address outside its own folder"},
 		{"nosocket", quick(), "named an address that is not a socket"},
 		{"link", quick(), "named an address that is not a socket"},
+		{"mute", impatient, "did not answer the connection within 500ms"},
+		{"leaves", quick(), "(exit status 0)"},
 		{"hung", impatient, "did not answer RegisterSecrets within 500ms"},
 		{"stopearly", impatient, "did not answer RegisterSecrets within 500ms"},
 		{"stops", probing, "did not answer 3 health probes in a row"},

@@ -19,14 +19,12 @@ func (l *launch) stop(patience context.Context) error {
 	if p != nil {
 		l.endProcess(patience, p)
 	}
+	l.disown()
 	// go-plugin waits for readers of pipes and for calls; both are over now.
 	err := guard(context.Background(), time.Second, func() error {
 		l.client.Kill()
 		return nil
 	})
-	if l.conn != nil {
-		_ = l.conn.Close()
-	}
 	if l.callback != nil {
 		l.callback.stop()
 	}

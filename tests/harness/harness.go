@@ -25,8 +25,9 @@ const (
 	Secret = "1"
 )
 
-// patience bounds every wait for a program.
-const patience = 30 * time.Second
+// patience bounds every wait for a program. It is long: a machine may be busy
+// with other things, and a test that passes never waits for it.
+const patience = time.Minute
 
 // Root is the folder of the repository.
 func Root() string {
@@ -138,7 +139,7 @@ func Run(t testing.TB, dir string, args ...string) Result {
 // RunCommand runs any program to its end.
 func RunCommand(t testing.TB, dir string, env []string, program string, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer

@@ -15,6 +15,12 @@ func announce(address string) {
 	fmt.Println("1|1|unix|" + address + "|grpc|")
 }
 
+// leave ends as soon as it has said where it listens.
+func leave() {
+	announce(os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/s")
+	os.Exit(0)
+}
+
 // linked claims a link, in the right folder, to a socket elsewhere.
 func linked() {
 	socket := filepath.Join(os.Getenv("HOME"), "s")

@@ -39,6 +39,8 @@ func beforeHandshake(argument string) map[string]func() {
 		"dotted":    func() { announce(os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/../home/s") },
 		"nosocket":  func() { fmt.Println("1|1|unix|" + os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/none|grpc|") },
 		"link":      linked,
+		"mute":      func() { announce(os.Getenv("PLUGIN_UNIX_SOCKET_DIR") + "/s") },
+		"leaves":    leave,
 		"netrpc":    func() { fmt.Println("1|1|unix|/tmp/x|netrpc|") },
 	}
 }
