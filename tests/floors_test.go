@@ -43,6 +43,7 @@ func floors() map[string]int {
 		"tests/conformance":      8,
 		"tests/harness":          7,
 		"tests/interop":          8,
+		"tests/sdk":              8,
 		"tests/testdata/plugins": 8,
 	}
 }

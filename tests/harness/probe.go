@@ -29,8 +29,21 @@ type Probe struct {
 // its other end.
 func AddProbe(t testing.TB, dir, name string, declare ...pluginapi.Secret) *Probe {
 	t.Helper()
-	writeDeclarations(t, dir, name, map[string]any{"Secrets": declare})
 	AddPlugin(t, dir, name, "tests/testdata/plugins/probe")
+	return otherEnd(t, dir, name, declare)
+}
+
+// AddPythonProbe is AddProbe for the same plugin in Python.
+func AddPythonProbe(t testing.TB, dir, name string, declare ...pluginapi.Secret) *Probe {
+	t.Helper()
+	AddPythonPlugin(t, dir, name, "tests/testdata/plugins/probe-python/probe.py")
+	return otherEnd(t, dir, name, declare)
+}
+
+// otherEnd is the test's end of a probe whose program is in dir.
+func otherEnd(t testing.TB, dir, name string, declare []pluginapi.Secret) *Probe {
+	t.Helper()
+	writeDeclarations(t, dir, name, map[string]any{"Secrets": declare})
 	// The folder of a test can be too deep for the path of a socket.
 	folder, err := os.MkdirTemp("", "probe")
 	if err != nil {

@@ -1,0 +1,45 @@
+"""Write plugins for the datasette-secrets host.
+
+A plugin is a program that the host starts. It declares the secrets it needs,
+an administrator gives them values on the host's pages, and the plugin reads
+them when it needs them::
+
+    from datasette_secrets_plugin import Secret, serve
+
+    class Weather:
+        def register_secrets(self):
+            return [Secret("WEATHER_KEY", description="Key of the weather service")]
+
+        def start(self, host):
+            key = host.get_secret("WEATHER_KEY", actor_id="root")
+            host.logger.info("got the key", extra={"length": len(key)})
+
+    serve(Weather())
+
+``start`` is optional. It may be ``async def``, and is then given an AsyncHost,
+whose methods are awaited.
+"""
+
+from ._declaration import Secret, SecretStatus
+from ._errors import Denied, IntegrityError, NotConfigured, NotSet, Sealed, SecretsError, Unavailable
+from ._host import AsyncHost, Host
+from ._plugin import Plugin
+from ._serve import serve
+from ._value import Value
+
+__all__ = [
+    "AsyncHost",
+    "Denied",
+    "Host",
+    "IntegrityError",
+    "NotConfigured",
+    "NotSet",
+    "Plugin",
+    "Sealed",
+    "Secret",
+    "SecretStatus",
+    "SecretsError",
+    "Unavailable",
+    "Value",
+    "serve",
+]

@@ -1,0 +1,89 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	pythonMutex sync.Mutex
+	pythonSDK   string
+)
+
+// PythonSDK is an interpreter in a clean environment with sdk/python installed
+// as its users get it: the wheel, and what that depends on. It is made once for
+// each test process and removed by Clean.
+func PythonSDK(t testing.TB) string {
+	t.Helper()
+	pythonMutex.Lock()
+	defer pythonMutex.Unlock()
+	if pythonSDK != "" {
+		return pythonSDK
+	}
+	lookAtSources(t)
+	env := filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), "python")
+	must(t, exec.Command(Python(t), "-m", "venv", "--without-pip", env))
+	python := filepath.Join(env, "bin", "python")
+	InstallPython(t, python, "sdk/python")
+	pythonSDK = python
+	return python
+}
+
+// InstallPython builds the wheel of the project in a folder of the repository
+// and installs it for an interpreter. What it depends on comes from the folder
+// that "make test" fills, so that no network is needed.
+func InstallPython(t testing.TB, python, folder string) {
+	t.Helper()
+	wheels := t.TempDir()
+	// A copy, for building leaves files in the folder.
+	project := filepath.Join(t.TempDir(), "project")
+	if err := os.CopyFS(project, os.DirFS(filepath.Join(Root(), folder))); err != nil {
+		t.Fatal(err)
+	}
+	pip := []string{"-m", "pip", "--quiet", "--disable-pip-version-check"}
+	must(t, exec.Command(Python(t), append(pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, project)...))
+	built, err := filepath.Glob(filepath.Join(wheels, "*.whl"))
+	if err != nil || len(built) != 1 {
+		t.Fatalf("wheels %v, %v", built, err)
+	}
+	must(t, exec.Command(Python(t), append(pip, "--python", python, "install", "--no-index",
+		"--find-links", filepath.Join(Root(), ".venv", "wheels"), built[0])...))
+}
+
+// AddPythonPlugin puts a script of the repository into dir as a plugin that
+// the interpreter of PythonSDK runs.
+func AddPythonPlugin(t testing.TB, dir, name, script string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(Root(), script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	WritePythonPlugin(t, dir, name, string(text))
+}
+
+// WritePythonPlugin is AddPythonPlugin for the text of a script. Its first line
+// is replaced if it names an interpreter.
+func WritePythonPlugin(t testing.TB, dir, name, text string) {
+	t.Helper()
+	if strings.HasPrefix(text, "#!") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	path := filepath.Join(dir, "datasette-secrets-plugin-"+name)
+	if err := os.WriteFile(path, []byte("#!"+PythonSDK(t)+"\n"+text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// must runs a command that has to succeed.
+func must(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	cmd.Env = Env()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("running %s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+}
