@@ -37,7 +37,8 @@ soak: ## the long runs: every fuzz target for two minutes, the race tests ten ti
 bench: test-setup ## figures as ratios; rewrites the table in docs/performance.md
 	$(GO) test -tags bench -count 1 -v ./tests/bench
 
-generate: ## the Go code of the protos; needs protoc and its two Go plugins
+generate: test-setup ## the code of the protos; Go's needs protoc and its two Go plugins
+	.venv/bin/python sdk/python/generate.py
 	$(GO) generate ./internal/pluginpb
 
 govulncheck:
