@@ -34,20 +34,24 @@ def generate(folder: Path) -> None:
         target.mkdir(parents=True)
         for source in SOURCES:
             shutil.copy(source, target)
-        code = protoc.main([
-            "protoc",
-            f"-I{staged}",
-            f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
-            f"--python_out={folder}",
-            f"--pyi_out={folder}",
-            *(str(target / source.name) for source in SOURCES),
-        ])
-        code = code or protoc.main([
-            "protoc",
-            f"-I{staged}",
-            f"--grpc_python_out={folder}",
-            *(str(target / source.name) for source in SOURCES[:2]),
-        ])
+        code = protoc.main(
+            [
+                "protoc",
+                f"-I{staged}",
+                f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
+                f"--python_out={folder}",
+                f"--pyi_out={folder}",
+                *(str(target / source.name) for source in SOURCES),
+            ]
+        )
+        code = code or protoc.main(
+            [
+                "protoc",
+                f"-I{staged}",
+                f"--grpc_python_out={folder}",
+                *(str(target / source.name) for source in SOURCES[:2]),
+            ]
+        )
     if code != 0:
         sys.exit("protoc failed")
 

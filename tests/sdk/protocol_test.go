@@ -101,18 +101,35 @@ func TestFromInitToShutdown(t *testing.T) {
 			if _, err := c.lifecycle().Shutdown(callContext(t), &pluginpb.ShutdownRequest{}); err != nil {
 				t.Error(err)
 			}
-			if !strings.Contains(c.stderr.String(), `"stopping"`) {
-				t.Errorf("Shutdown answered before start had returned:\n%s", c.stderr)
-			}
 			_ = c.client.Close()
 			if code := c.exit(t); code != 0 {
 				t.Errorf("exit code %d\n%s", code, c.stderr)
+			}
+			if !strings.Contains(c.stderr.String(), `"stopping"`) {
+				t.Errorf("start was not asked to stop:\n%s", c.stderr)
 			}
 			c.wantNoSocket(t)
 			if strings.Contains(c.stderr.String(), "hunter2") {
 				t.Errorf("the value is in the log:\n%s", c.stderr)
 			}
 		})
+	}
+}
+
+func TestShutdownAnswersWhenStartHasReturned(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"Works", "WorksAsync"} {
+		c := connectMode(t, mode)
+		c.start(t)
+		c.waitFor(t, `"asked"`)
+		if _, err := c.lifecycle().Shutdown(callContext(t), &pluginpb.ShutdownRequest{}); err != nil {
+			t.Error(err)
+		}
+		_ = c.cmd.Process.Kill() // what it logs later is never written
+		c.exit(t)
+		if !strings.Contains(c.stderr.String(), `"stopping"`) {
+			t.Errorf("%s: Shutdown answered before start had returned", mode)
+		}
 	}
 }
 

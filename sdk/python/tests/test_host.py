@@ -8,7 +8,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-from datasette_secrets_plugin import AsyncHost, Host, NotSet, SecretStatus, SecretsError, Unavailable
+from datasette_secrets_plugin import AsyncHost, Host, NotSet, SecretsError, SecretStatus, Unavailable
 from datasette_secrets_plugin._pb import host_pb2, host_pb2_grpc
 from datasette_secrets_plugin._status import refuse
 
@@ -66,7 +66,7 @@ def test_host(server):
     assert host.config() == {}
     configuration.json = b'{"a": [1]}'
     assert host.config() == {"a": [1]}
-    configuration.json = b'hunter2'
+    configuration.json = b"hunter2"
     with pytest.raises(SecretsError, match="it is not JSON"):
         host.config()
     with pytest.raises(NotSet, match="getting secret 'OTHER': secret is not set"):

@@ -25,11 +25,12 @@ def logged():
 
 
 @pytest.mark.parametrize(
-    ("level", "want"), [(5, "trace"), (10, "debug"), (20, "info"), (25, "info"), (30, "warn"), (40, "error"), (50, "error")]
+    ("level", "want"),
+    [(5, "trace"), (10, "debug"), (20, "info"), (25, "info"), (30, "warn"), (40, "error"), (50, "error")],
 )
 def test_levels(logged, level, want):
-    line = logged(lambda logger: logger.log(level, "a\nb %s", 1) if level >= 10 else logger.handle(
-        logging.makeLogRecord({"levelno": level, "msg": "a\nb %s", "args": (1,), "name": "weather"})))
+    record = logging.makeLogRecord({"levelno": level, "msg": "a\nb %s", "args": (1,), "name": "weather"})
+    line = logged(lambda logger: logger.handle(record))
     assert line["@level"] == want
     assert line["@message"] == "a\nb 1"
     assert line["@module"] == "weather"

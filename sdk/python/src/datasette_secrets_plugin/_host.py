@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import threading
-from typing import Any, Callable, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import grpc
 
@@ -40,9 +41,7 @@ class Host:
         """
         return self._calls.get_secret(name, actor_id).run(timeout)
 
-    def can_access_secret(
-        self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT
-    ) -> bool:
+    def can_access_secret(self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT) -> bool:
         """Say whether get_secret would be allowed.
 
         It is no use of the secret, and says nothing about whether it is set.
@@ -90,9 +89,7 @@ class AsyncHost:
         """Return the value of a secret, as Host.get_secret does."""
         return await self._calls.get_secret(name, actor_id).wait(timeout)
 
-    async def can_access_secret(
-        self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT
-    ) -> bool:
+    async def can_access_secret(self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT) -> bool:
         """Say whether get_secret would be allowed, as Host.can_access_secret does."""
         return await self._calls.can_access_secret(name, actor_id).wait(timeout)
 

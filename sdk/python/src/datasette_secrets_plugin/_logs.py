@@ -9,7 +9,7 @@ import traceback
 from datetime import datetime, timezone
 from pathlib import PurePath
 from types import TracebackType
-from typing import Union
+from typing import TypeAlias
 
 _LINE_KEYS = ("@level", "@message", "@timestamp", "@module", "level", "message", "timestamp", "module")
 
@@ -19,9 +19,7 @@ _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 _MAX_CAUSES = 4  # exceptions of one chain that are described
 _MAX_FRAMES = 12  # frames of one exception that are named
 
-_ExcInfo = Union[
-    "tuple[type[BaseException], BaseException, TracebackType | None]", "tuple[None, None, None]", None
-]
+_ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None"
 
 
 def new_logger(module: str, fd: int) -> logging.Logger:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Awaitable, Iterable, Protocol
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
 
 from ._declaration import Secret
 

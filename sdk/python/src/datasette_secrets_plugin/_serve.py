@@ -20,9 +20,9 @@ from ._logs import LineHandler, new_logger
 from ._plugin import Plugin
 from ._session import STOP_TIMEOUT, Session, register
 from ._wire import (
-    CORE_VERSION,
     COOKIE_KEY,
     COOKIE_VALUE,
+    CORE_VERSION,
     PROTOCOL_VERSION,
     SOCKET_DIR_KEY,
     BootstrapError,
@@ -64,9 +64,7 @@ def serve(plugin: Plugin) -> NoReturn:
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
     _listen_to_signals(reasons)
     session = Session(plugin, bootstrap.channel, stderr)
-    server = grpc.server(
-        futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=message_limits()
-    )
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=message_limits())
     register(session, server, reasons.put)
     address = _socket_path()
     server.add_secure_port(f"unix:{address}", bootstrap.server_credentials())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import logging
 import threading
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2
@@ -55,7 +55,7 @@ class Session:
             self._channel = self._connect(address)
             self.logger = new_logger(name, self._stderr)
 
-    def start(self, on_failure: Callable[[], object]) -> None:
+    def start(self, on_failure: Callable[[], None]) -> None:
         """Call the plugin's start in the background."""
         with self._lock:
             if self._channel is None:
@@ -84,7 +84,7 @@ class Session:
             channel.close()
         return True
 
-    def _run(self, channel: grpc.Channel, on_failure: Callable[[], object]) -> None:
+    def _run(self, channel: grpc.Channel, on_failure: Callable[[], None]) -> None:
         try:
             self._call_start(channel)
         except BaseException as error:  # sys.exit would end no more than this thread
@@ -118,7 +118,7 @@ class Session:
                 self._cancel = None
 
 
-def register(session: Session, server: grpc.Server, leave: Callable[[str], object]) -> None:
+def register(session: Session, server: grpc.Server, leave: Callable[[str], None]) -> None:
     """Offer the plugin's services on server. leave is called with a reason to end."""
     plugin_pb2_grpc.add_LifecycleServicer_to_server(_Lifecycle(session), server)
     plugin_pb2_grpc.add_DeclarationsServicer_to_server(_Declarations(session), server)
@@ -135,15 +135,13 @@ def _guarded(handler: Handler) -> Handler:
         try:
             return handler(self, request, context)
         except BaseException as error:
-            self.session.logger.error(
-                "call from the host failed", exc_info=error, extra={"call": handler.__name__}
-            )
+            self.session.logger.error("call from the host failed", exc_info=error, extra={"call": handler.__name__})
             refuse(context, error)
 
     return guarded  # type: ignore[return-value]
 
 
-class _Lifecycle(plugin_pb2_grpc.LifecycleServicer):  # type: ignore[misc]
+class _Lifecycle(plugin_pb2_grpc.LifecycleServicer):
     def __init__(self, session: Session) -> None:
         self.session = session
 
@@ -166,7 +164,7 @@ class _Lifecycle(plugin_pb2_grpc.LifecycleServicer):  # type: ignore[misc]
         return plugin_pb2.ShutdownResponse()
 
 
-class _Declarations(plugin_pb2_grpc.DeclarationsServicer):  # type: ignore[misc]
+class _Declarations(plugin_pb2_grpc.DeclarationsServicer):
     def __init__(self, session: Session) -> None:
         self.session = session
 
@@ -180,8 +178,8 @@ class _Declarations(plugin_pb2_grpc.DeclarationsServicer):  # type: ignore[misc]
         return plugin_pb2.RegisterSecretsResponse(secrets=[_to_proto(secret) for secret in declared])
 
 
-class _Starter(plugin_pb2_grpc.StarterServicer):  # type: ignore[misc]
-    def __init__(self, session: Session, leave: Callable[[str], object]) -> None:
+class _Starter(plugin_pb2_grpc.StarterServicer):
+    def __init__(self, session: Session, leave: Callable[[str], None]) -> None:
         self.session = session
         self._leave = leave
 
@@ -209,19 +207,15 @@ def _to_proto(secret: Secret) -> plugin_pb2.Secret:
 def _health() -> grpc.GenericRpcHandler:
     """grpc.health.v1, by which the host probes the plugin."""
 
-    def check(
-        request: wire_pb2.HealthCheckRequest, context: grpc.ServicerContext
-    ) -> wire_pb2.HealthCheckResponse:
+    def check(request: wire_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> wire_pb2.HealthCheckResponse:
         if request.service not in _HEALTH_SERVICES:
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return wire_pb2.HealthCheckResponse(status=wire_pb2.HealthCheckResponse.SERVING)
 
-    return _handlers(
-        "grpc.health.v1.Health", "Check", check, wire_pb2.HealthCheckRequest, wire_pb2.HealthCheckResponse
-    )
+    return _handlers("grpc.health.v1.Health", "Check", check, wire_pb2.HealthCheckRequest, wire_pb2.HealthCheckResponse)
 
 
-def _controller(leave: Callable[[str], object]) -> grpc.GenericRpcHandler:
+def _controller(leave: Callable[[str], None]) -> grpc.GenericRpcHandler:
     """plugin.GRPCController, by which go-plugin ends a plugin."""
 
     def shutdown(request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:

@@ -7,7 +7,7 @@ internal/pluginwire.
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 
@@ -105,7 +105,8 @@ def clean(message: str) -> str:
 
 
 def _row(error: grpc.RpcError) -> Row | None:
-    for key, value in error.trailing_metadata() or ():
+    metadata: Any = error.trailing_metadata()
+    for key, value in metadata or ():
         if key == _DETAILS:
             reason = _reason(value)
             return next((row for row in TABLE if row.reason == reason), None)
