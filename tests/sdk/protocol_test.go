@@ -59,6 +59,7 @@ func TestWithoutABootstrapLine(t *testing.T) {
 	program := modes(t)
 	for _, input := range []string{
 		"", "hunter2\n", `{"version":1,"key":"hunter2"}` + "\n", `{"version":2,"key":"hunter2"}` + "\n", "[1]\n",
+		`{"version":1,"cert":"-----BEGIN hunter2","key":"-----BEGIN hunter2","host_cert":"-----BEGIN hunter2"}` + "\n",
 		"hunter2" + strings.Repeat("x", pluginwire.MaxBootstrap) + "\n",
 	} {
 		p := launch(t, program, "MODE=Works", cookie())

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from datasette_secrets_plugin import Value
+from datasette_secrets_plugin import NotSet, Value
 from datasette_secrets_plugin._logs import new_logger
 
 
@@ -48,6 +48,8 @@ def test_fields(logged):
         "level": "x",
         "@message": "forged",
         "n": 1,
+        "name": "x",
+        "args": 2,
         "lone": "\ud800",
     }
     line = logged(lambda logger: logger.info("text", extra=extra))
@@ -59,6 +61,8 @@ def test_fields(logged):
     assert line["attr.message"] == "forged"
     assert line["@message"] == "text"
     assert line["n"] == 1
+    assert line["attr.name"] == "x" and line["attr.args"] == 2
+    assert line["@module"] == "weather"
     assert "hunter2" not in str(line)
 
 
@@ -80,6 +84,11 @@ def test_exceptions_name_places_and_no_values(logged):
     assert line["error"] == "ValueError: outer; after KeyError: 'inner'"
     assert line["stack"].startswith("test_logs.py:") and " fail, test_logs.py:" in line["stack"]
     assert "hunter2" not in str(line)
+
+
+def test_errors_are_named_as_they_are_imported(logged):
+    line = logged(lambda logger: logger.error("no key", exc_info=NotSet("secret is not set")))
+    assert line["error"] == "datasette_secrets_plugin.NotSet: secret is not set"
 
 
 def test_a_host_that_is_gone():

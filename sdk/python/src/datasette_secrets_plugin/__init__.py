@@ -43,3 +43,7 @@ __all__ = [
     "Value",
     "serve",
 ]
+
+# Tracebacks and logs name the errors as authors import them.
+for _error in (Denied, IntegrityError, NotConfigured, NotSet, Sealed, SecretsError, Unavailable):
+    _error.__module__ = __name__

@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import traceback
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import PurePath
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 _LINE_KEYS = ("@level", "@message", "@timestamp", "@module", "level", "message", "timestamp", "module")
 
@@ -28,9 +29,34 @@ def new_logger(module: str, fd: int) -> logging.Logger:
     It is apart from the tree of loggers: neither its name nor its level can
     clash with those of a library.
     """
-    logger = logging.Logger(module, logging.DEBUG)
+    logger = _Logger(module, logging.DEBUG)
     logger.addHandler(LineHandler(fd))
     return logger
+
+
+class _Logger(logging.Logger):
+    """A logger that takes any name of an extra attribute.
+
+    logging refuses those of its own records, such as "name" and "args".
+    """
+
+    def makeRecord(
+        self,
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        record = super().makeRecord(name, level, fn, lno, msg, args, exc_info, func, None, sinfo)
+        for key, value in (extra or {}).items():
+            setattr(record, f"attr.{key}" if key in _RECORD_KEYS else key, value)
+        return record
 
 
 class LineHandler(logging.Handler):

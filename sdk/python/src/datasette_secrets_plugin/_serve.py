@@ -25,6 +25,7 @@ from ._wire import (
     CORE_VERSION,
     PROTOCOL_VERSION,
     SOCKET_DIR_KEY,
+    Bootstrap,
     BootstrapError,
     message_limits,
     read_bootstrap,
@@ -50,26 +51,23 @@ def serve(plugin: Plugin) -> NoReturn:
     if os.environ.get(COOKIE_KEY) != COOKIE_VALUE:
         sys.stderr.write(_BY_HAND.format(os.path.basename(sys.argv[0])))
         sys.exit(1)
+    # CTRL+C in a terminal goes to the host and all its plugins; it is the host
+    # that ends them. A function and not SIG_IGN, which subprocesses inherit.
+    signal.signal(signal.SIGINT, lambda *_: None)
     stdin, stdout, stderr = _take_streams()
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(LineHandler(stderr))  # what libraries log
-    try:
-        bootstrap = read_bootstrap(stdin)
-    except (BootstrapError, OSError) as error:
-        new_logger("plugin", stderr).error("starting the plugin", extra={"error": error})
-        sys.exit(1)
-
     # A SimpleQueue, for the handler of a signal may put into it at any time.
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
-    _listen_to_signals(reasons)
-    session = Session(plugin, bootstrap.channel, stderr)
-    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=message_limits())
-    register(session, server, reasons.put)
-    address = _socket_path()
-    server.add_secure_port(f"unix:{address}", bootstrap.server_credentials())
-    os.chmod(address, 0o600)
-    server.start()
+    try:
+        bootstrap = read_bootstrap(stdin)
+        session = Session(plugin, bootstrap.channel, stderr)
+        server, address = _listen(session, bootstrap, reasons)
+    except (BootstrapError, OSError, RuntimeError) as error:
+        new_logger("plugin", stderr).error("starting the plugin", extra={"error": error})
+        sys.exit(1)
+    signal.signal(signal.SIGTERM, lambda *_: reasons.put("terminated"))
     threading.Thread(target=_await_orphanage, args=(stdin, reasons), name="stdin", daemon=True).start()
     # The host names the versions that it speaks in the environment, and checks
     # the answer; there is only one to choose from. The line is the first that
@@ -103,16 +101,16 @@ def _take_streams() -> tuple[int, int, int]:
     return stdin, stdout, stderr
 
 
-def _listen_to_signals(reasons: queue.SimpleQueue[str]) -> None:
-    # CTRL+C in a terminal goes to the host and all its plugins; it is the host
-    # that ends them. A function and not SIG_IGN, which subprocesses inherit.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: reasons.put("terminated"))
-
-
-def _socket_path() -> str:
+def _listen(session: Session, bootstrap: Bootstrap, reasons: queue.SimpleQueue[str]) -> tuple[grpc.Server, str]:
+    """Serve the plugin's services on a new socket, and return its path."""
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=message_limits())
+    register(session, server, reasons.put)
     folder = os.environ.get(SOCKET_DIR_KEY) or tempfile.gettempdir()
-    return os.path.join(folder, f"plugin{secrets.randbelow(10**10):010}")
+    address = os.path.join(folder, f"plugin{secrets.randbelow(10**10):010}")
+    server.add_secure_port(f"unix:{address}", bootstrap.server_credentials())
+    os.chmod(address, 0o600)
+    server.start()
+    return server, address
 
 
 def _await_orphanage(stdin: int, reasons: queue.SimpleQueue[str]) -> None:
