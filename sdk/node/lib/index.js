@@ -1,0 +1,12 @@
+export { secret } from "./declare.js";
+export {
+  DeniedError,
+  IntegrityError,
+  NotConfiguredError,
+  NotSetError,
+  SealedError,
+  SecretsError,
+  UnavailableError,
+} from "./errors.js";
+export { serve } from "./serve.js";
+export { Value } from "./value.js";
