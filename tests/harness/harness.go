@@ -75,7 +75,7 @@ func lookAtSources(t testing.TB) {
 		if err != nil {
 			return err
 		}
-		if name := entry.Name(); entry.IsDir() && (name == "build" || strings.HasPrefix(name, ".")) && path != Root() {
+		if name := entry.Name(); entry.IsDir() && (name == "build" || name == "node_modules" || strings.HasPrefix(name, ".")) && path != Root() {
 			return filepath.SkipDir
 		}
 		_, _ = os.Stat(path) // an editor's file may be gone by now

@@ -14,8 +14,8 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
 )
 
-// Probe is the other end of the plugin in tests/testdata/plugins/probe, which
-// asks its host whatever a test wants to know. Its methods must not be called
+// Probe is the other end of the plugin in tests/testdata/plugins/probe, or of
+// its siblings in Python and Node, which asks its host whatever a test wants to know. Its methods must not be called
 // from several goroutines at once.
 type Probe struct {
 	Name   string
@@ -121,6 +121,16 @@ func (p *Probe) List(t testing.TB) []pluginapi.SecretStatus {
 		t.Fatal(err)
 	}
 	return a.Secrets
+}
+
+// Fail makes a probe in Node fail as a plugin does whose author made a mistake.
+func (p *Probe) Fail(t testing.TB) {
+	t.Helper()
+	// It ends without an answer.
+	if err := p.exchange([]byte(`{"op": "fail"}`+"\n"), &answer{}); err == nil {
+		t.Fatalf("%s did not fail", p.Name)
+	}
+	p.hangUp()
 }
 
 // Config is the JSON of the plugin's block of configuration.

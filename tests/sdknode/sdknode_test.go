@@ -1,0 +1,285 @@
+// Package sdknode_test runs plugins in Node under the real host. The SDK comes
+// from the package that npm would publish, installed into a clean folder.
+package sdknode_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/pluginapi"
+	"github.com/datasette-secrets/datasette-secrets/tests/harness"
+)
+
+// patience bounds every wait. Node starts in a second, unless the machine is
+// busy.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.Clean()
+	os.Exit(code)
+}
+
+func root() secrets.Actor { return secrets.Actor{"id": "root"} }
+
+// The SDK's own tests, and the types of its code.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	r := harness.RunCommand(t, filepath.Join(harness.Root(), "sdk", "node"), os.Environ(), "npm", "test")
+	if r.Code != 0 {
+		t.Errorf("npm test: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
+// What npm would publish is what authors need and nothing else.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	installed := filepath.Join(harness.NodePackage(t), "node_modules", "datasette-secrets-plugin")
+	entries, err := os.ReadDir(installed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if want := []string{"LICENSE", "README.md", "index.d.ts", "lib", "package.json"}; !reflect.DeepEqual(names, want) {
+		t.Errorf("the package holds %v, want %v", names, want)
+	}
+	lock, err := os.ReadFile(filepath.Join(harness.Root(), "sdk", "node", "package-lock.json"))
+	if err != nil || strings.Contains(string(lock), `"resolved"`) {
+		t.Errorf("package-lock.json names the addresses of a registry: %v", err)
+	}
+}
+
+// startProbe starts a host with a probe in Node that declares KEY and OTHER.
+func startProbe(t *testing.T, o harness.Options) (*harness.Process, *harness.Probe, string) {
+	t.Helper()
+	dir := harness.NodeDir(t)
+	probe := harness.AddNodeProbe(t, dir, "probe",
+		pluginapi.Secret{Name: "KEY", Description: "A <em>key</em>", ObtainURL: "https://example.com/keys", ObtainLabel: "Get a key"},
+		pluginapi.Secret{Name: "OTHER"})
+	o.Args = append(append([]string{"--root"}, probe.Args...), o.Args...)
+	host := harness.Start(t, o)
+	return host, probe, dir
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	host, probe, _ := startProbe(t, harness.Options{Env: []string{"DATASETTE_SECRETS_OTHER=from environment"}})
+	wantPlugin(t, host, "probe", "ready")
+	page := host.Get(t, "/-/secrets/KEY", root())
+	for _, want := range []string{"A <em>key</em>", `href="https://example.com/keys"`, "Get a key"} {
+		if !strings.Contains(page.Text, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	wantError(t, probe, "KEY", pluginapi.ErrNotSet)
+	wantError(t, probe, "UNDECLARED", pluginapi.ErrDenied)
+	if can, err := probe.Can(t, "UNDECLARED", "root"); can || err != nil {
+		t.Errorf("may use what it did not declare: %t, %v", can, err)
+	}
+	for _, value := range []string{"hunter2", "zwölf\t☃\n\x00", strings.Repeat("x", 500_000)} {
+		if r := host.SetSecret(t, "KEY", value, "", root()); r.StatusCode != http.StatusFound {
+			t.Fatalf("setting a value: %d", r.StatusCode)
+		}
+		if got, err := probe.Get(t, "KEY", "zoë"); got != value || err != nil {
+			t.Errorf("got %d bytes, %v, want %d", len(got), err, len(value))
+		}
+	}
+	if page := host.Get(t, "/-/secrets/KEY", root()); !strings.Contains(page.Text, "zoë") {
+		t.Error("the page does not say by whom the secret was used")
+	}
+	want := []pluginapi.SecretStatus{{Name: "KEY", Set: true, Source: "database"}, {Name: "OTHER", Set: true, Source: "env"}}
+	if got := probe.List(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("the plugin lists %v, want %v", got, want)
+	}
+	if config := probe.Config(t); !strings.Contains(config, `"socket":"/`) {
+		t.Errorf("the configuration is %s", config)
+	}
+	if strings.Contains(host.Stderr.String(), "hunter2") {
+		t.Error("the value is in the log")
+	}
+}
+
+func TestNotConfigured(t *testing.T) {
+	t.Parallel()
+	_, probe, _ := startProbe(t, harness.Options{NoKey: true})
+	wantError(t, probe, "KEY", pluginapi.ErrNotConfigured)
+}
+
+// A stored value that the keys do not fit: the host was given another key.
+func TestIntegrity(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "internal.db")
+	host, probe, _ := startProbe(t, harness.Options{Args: []string{"--internal", file}})
+	host.SetSecret(t, "KEY", "hunter2", "", root())
+	host.Stop(t)
+	other := strings.TrimSpace(harness.Run(t, "", "generate-encryption-key").Stdout)
+	args := append([]string{"--internal", file, "-s", "plugins.datasette-secrets.encryption-key", other}, probe.Args...)
+	harness.Start(t, harness.Options{Args: args})
+	wantError(t, probe, "KEY", pluginapi.ErrIntegrity)
+}
+
+// A plugin whose start fails ends with code 1, and is started again.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	host, probe, _ := startProbe(t, harness.Options{})
+	host.SetSecret(t, "KEY", "hunter2", "", root())
+	wantValue(t, probe, "KEY", "hunter2")
+	probe.Fail(t)
+	wantLog(t, host, "told to fail")
+	wantLog(t, host, "exit status 1")
+	wantValue(t, probe, "KEY", "hunter2") // the next life
+	wantPlugin(t, host, "probe", "ready")
+}
+
+// A plugin that fails to declare is shown as failing, and why is in the log
+// only.
+func TestRefusing(t *testing.T) {
+	t.Parallel()
+	dir := harness.NodeDir(t)
+	harness.AddNodeProbe(t, dir, "probe")
+	harness.WriteFile(t, filepath.Join(dir, "probe.json"), `{"Refuse": true}`, 0o644)
+	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	wantLog(t, host, "told to refuse")
+	page := host.Get(t, "/-/plugins", root()).Text
+	if !strings.Contains(page, "RegisterSecrets failed (Internal)") || strings.Contains(page, "told to refuse") {
+		t.Errorf("the page says\n%s", page)
+	}
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	t.Parallel()
+	host, probe, dir := startProbe(t, harness.Options{})
+	wantError(t, probe, "KEY", pluginapi.ErrNotSet)
+	began := time.Now()
+	if code := host.Stop(t); code != 0 {
+		t.Errorf("exit code %d\n%s", code, host.Stderr)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	if n := processes(t, dir); n != 0 {
+		t.Errorf("%d processes are left", n)
+	}
+}
+
+func TestKilledHostEndsPlugin(t *testing.T) {
+	t.Parallel()
+	host, probe, dir := startProbe(t, harness.Options{})
+	wantError(t, probe, "KEY", pluginapi.ErrNotSet)
+	if processes(t, dir) == 0 {
+		t.Fatal("no plugin runs")
+	}
+	host.Kill()
+	for deadline := time.Now().Add(patience); processes(t, dir) != 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the plugin outlived its host")
+		}
+	}
+}
+
+// Every program of the documents, and the example, is a plugin that the host
+// can start.
+func TestPrograms(t *testing.T) {
+	t.Parallel()
+	programs := map[string]string{"example": read(t, "examples/plugin-node/datasette-secrets-plugin-node")}
+	block := regexp.MustCompile("(?s)```js\n(#!.*?)```")
+	for name, path := range map[string]string{"sdk": "sdk/node/README.md", "docs": "docs/plugins.md"} {
+		found := block.FindStringSubmatch(read(t, path))
+		if found == nil {
+			t.Fatalf("%s has no program", path)
+		}
+		programs[name] = found[1]
+	}
+	if n := strings.Count(programs["example"], "\n"); n > 40 {
+		t.Errorf("the example has %d lines", n)
+	}
+	dir := harness.NodeDir(t)
+	for name, program := range programs {
+		harness.AddNodePlugin(t, dir, name, program)
+	}
+	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	for name := range programs {
+		wantPlugin(t, host, name, "ready")
+	}
+	wantLog(t, host, "fields.may_translate=true")
+	page := host.Get(t, "/-/secrets", root()).Text
+	for _, declared := range []string{"TRANSLATE_API_KEY", "WEATHER_KEY", "STATUS_PAGE_TOKEN"} {
+		if !strings.Contains(page, declared) {
+			t.Errorf("%s is not declared", declared)
+		}
+	}
+	wantLog(t, host, "waiting for WEATHER_KEY")
+}
+
+func wantValue(t *testing.T, probe *harness.Probe, name, want string) {
+	t.Helper()
+	if got, err := probe.Get(t, name, "root"); got != want || err != nil {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+func wantError(t *testing.T, probe *harness.Probe, name string, want error) {
+	t.Helper()
+	if got, err := probe.Get(t, name, "root"); !errors.Is(err, want) || got != "" {
+		t.Errorf("%s: %q, %v, want %v", name, got, err, want)
+	}
+}
+
+// wantPlugin waits until the host shows a plugin in a state.
+func wantPlugin(t *testing.T, host *harness.Process, name, state string) {
+	t.Helper()
+	shown := regexp.MustCompile(`<h2>` + name + `( <span class="by">[^<]*</span>)? <span class="badge badge-` + state + `">`)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if shown.MatchString(host.Get(t, "/-/plugins", root()).Text) {
+			return
+		}
+	}
+	t.Errorf("%s does not become %s\n%s", name, state, host.Stderr)
+}
+
+// wantLog waits until the host has logged a text.
+func wantLog(t *testing.T, host *harness.Process, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if strings.Contains(host.Stderr.String(), text) {
+			return
+		}
+	}
+	t.Errorf("the host does not log %q but\n%s", text, host.Stderr)
+}
+
+// processes is how many processes run a program of a folder.
+func processes(t *testing.T, dir string) int {
+	t.Helper()
+	out, err := exec.Command("pgrep", "-c", "-f", dir+"/datasette-secrets-plugin-").Output()
+	if err != nil && len(out) == 0 {
+		t.Fatal(err)
+	}
+	count, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(harness.Root(), path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
