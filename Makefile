@@ -40,6 +40,7 @@ bench: test-setup ## figures as ratios; rewrites the table in docs/performance.m
 generate: test-setup ## the code of the protos; Go's needs protoc and its two Go plugins
 	.venv/bin/python sdk/python/generate.py
 	$(GO) generate ./internal/pluginpb
+	cd sdk/node && npm run generate
 
 govulncheck:
 	$(GO) run $(GOVULNCHECK) ./...

@@ -56,6 +56,22 @@ func TestPackage(t *testing.T) {
 	if want := []string{"LICENSE", "README.md", "index.d.ts", "lib", "package.json"}; !reflect.DeepEqual(names, want) {
 		t.Errorf("the package holds %v, want %v", names, want)
 	}
+	// An author in TypeScript gets the types, also without those of Node.
+	dir := harness.NodeDir(t)
+	harness.WriteFile(t, filepath.Join(dir, "author.ts"), `
+import { NotSetError, secret, serve, type Host } from "datasette-secrets-plugin";
+async function start(host: Host, signal: AbortSignal): Promise<void> {
+	const length: number = (await host.getSecret("KEY", { actorId: "root", signal })).reveal().length;
+	host.logger.info("length", { length, not: new NotSetError().code });
+}
+serve({ registerSecrets: () => [secret("KEY", { description: "a key" })], start });
+`, 0o644)
+	tsc := filepath.Join(harness.Root(), "sdk", "node", "node_modules", ".bin", "tsc")
+	r := harness.RunCommand(t, dir, os.Environ(), tsc, "--noEmit", "--strict", "--ignoreConfig",
+		"--module", "nodenext", "--target", "es2022", "--types", "", "author.ts")
+	if r.Code != 0 {
+		t.Errorf("tsc: %s%s", r.Stdout, r.Stderr)
+	}
 	lock, err := os.ReadFile(filepath.Join(harness.Root(), "sdk", "node", "package-lock.json"))
 	if err != nil || strings.Contains(string(lock), `"resolved"`) {
 		t.Errorf("package-lock.json names the addresses of a registry: %v", err)
@@ -153,9 +169,9 @@ func TestRefusing(t *testing.T) {
 	harness.WriteFile(t, filepath.Join(dir, "probe.json"), `{"Refuse": true}`, 0o644)
 	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
 	wantLog(t, host, "told to refuse")
-	page := host.Get(t, "/-/plugins", root()).Text
-	if !strings.Contains(page, "RegisterSecrets failed (Internal)") || strings.Contains(page, "told to refuse") {
-		t.Errorf("the page says\n%s", page)
+	wantShown(t, host, `RegisterSecrets failed \(Internal\)`)
+	if strings.Contains(host.Get(t, "/-/plugins", root()).Text, "told to refuse") {
+		t.Error("the page shows the author's own words")
 	}
 }
 
@@ -241,13 +257,19 @@ func wantError(t *testing.T, probe *harness.Probe, name string, want error) {
 // wantPlugin waits until the host shows a plugin in a state.
 func wantPlugin(t *testing.T, host *harness.Process, name, state string) {
 	t.Helper()
-	shown := regexp.MustCompile(`<h2>` + name + `( <span class="by">[^<]*</span>)? <span class="badge badge-` + state + `">`)
+	wantShown(t, host, `<h2>`+name+`( <span class="by">[^<]*</span>)? <span class="badge badge-`+state+`">`)
+}
+
+// wantShown waits until the page of plugins matches a pattern.
+func wantShown(t *testing.T, host *harness.Process, pattern string) {
+	t.Helper()
+	shown := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if shown.MatchString(host.Get(t, "/-/plugins", root()).Text) {
 			return
 		}
 	}
-	t.Errorf("%s does not become %s\n%s", name, state, host.Stderr)
+	t.Errorf("the page of plugins does not show %s\n%s", pattern, host.Stderr)
 }
 
 // wantLog waits until the host has logged a text.

@@ -10,6 +10,8 @@ import grpc from "@grpc/grpc-js";
 import { authority, cookie, hostServices, pluginServices, socketDirKey } from "../lib/protocol.js";
 import { newIdentity } from "./identity.js";
 
+/** @import { Side } from "./identity.js" */
+
 const program = fileURLToPath(new URL("plugin.js", import.meta.url));
 const patience = 20_000; // milliseconds; no test takes nearly as long
 
@@ -131,17 +133,21 @@ export class Launch {
     await this.call(pluginServices.starter.Start);
   }
 
-  /** @param {Answers} answers */
-  async init(answers = {}) {
-    const hostAddress = await this.#serve(answers);
+  /**
+   * @param {Answers} answers
+   * @param {Side} host who answers
+   */
+  async init(answers = {}, host = this.identity.host) {
+    const hostAddress = await this.#serve(answers, host);
     return this.call(pluginServices.lifecycle.Init, { pluginName: "weather", hostAddress });
   }
 
   /**
    * @param {Answers} answers
+   * @param {Side} host
    * @returns {Promise<string>} the address
    */
-  async #serve(answers) {
+  async #serve(answers, host) {
     const server = new grpc.Server();
     for (const service of Object.values(hostServices)) {
       server.addService(
@@ -150,11 +156,9 @@ export class Launch {
       );
     }
     const address = join(this.dir, "host.sock");
-    const { host, plugin } = this.identity;
     const keys = [{ private_key: pem(host.key), cert_chain: pem(host.cert) }];
-    await new Promise((resolve) =>
-      server.bindAsync(`unix:${address}`, grpc.ServerCredentials.createSsl(pem(plugin.cert), keys, true), resolve),
-    );
+    const credentials = grpc.ServerCredentials.createSsl(pem(this.identity.plugin.cert), keys, true);
+    await new Promise((resolve) => server.bindAsync(`unix:${address}`, credentials, resolve));
     this.#closers.push(() => server.forceShutdown());
     return address;
   }

@@ -51,6 +51,10 @@ const plugins = {
       throw new Error("no weather");
     },
   },
+  "rejects if the host does": {
+    registerSecrets: () => declared,
+    start: (host) => host.getSecret("KEY"),
+  },
   throws: {
     registerSecrets() {
       throw new Error("hunter2 is broken");

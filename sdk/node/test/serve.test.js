@@ -130,6 +130,16 @@ test("strangers are turned away", async (t) => {
   await plugin.call(health.Check, { service: "plugin" });
 });
 
+test("a host with another certificate is asked nothing", async (t) => {
+  const plugin = new Launch(t, "rejects if the host does");
+  await plugin.connect();
+  const answers = { GetSecret: () => assert.fail("a stranger was asked") };
+  await plugin.init(answers, newSide("stranger"));
+  await plugin.call(starter.Start);
+  assert.equal(await plugin.ended, 1);
+  assert.match(plugin.stderr, /UnavailableError: getting secret \\"KEY\\": temporarily unavailable/);
+});
+
 test("errors in the author's code stay in the log", async (t) => {
   for (const [mode, text] of [
     ["throws", /hunter2 is broken.*plugin\.js:\d+/],
