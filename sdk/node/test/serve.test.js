@@ -173,7 +173,7 @@ test("what is printed is in the log", async (t) => {
 const ends = {
   "Shutdown and the end of its input": async (plugin) => {
     await plugin.call(lifecycle.Shutdown);
-    assert.match(plugin.stderr, /"stopped"/);
+    await plugin.says("stderr", /"stopped"/); // before anything else happens
     plugin.process.stdin.end();
   },
   "go-plugin's Shutdown": (plugin) => plugin.call(controller.Shutdown),
