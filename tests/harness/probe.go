@@ -15,8 +15,8 @@ import (
 )
 
 // Probe is the other end of the plugin in tests/testdata/plugins/probe, or of
-// its siblings in Python and Node, which asks its host whatever a test wants to know. Its methods must not be called
-// from several goroutines at once.
+// its siblings in Python and Node, which asks its host whatever a test wants to
+// know. Its methods must not be called from several goroutines at once.
 type Probe struct {
 	Name   string
 	Args   []string // for the host: its folder of plugins, and the probe's block of configuration
