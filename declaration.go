@@ -19,6 +19,7 @@ const (
 	PluginReady    PluginState = "ready"    // answering
 	PluginBackoff  PluginState = "backoff"  // failed or crashed; waiting to be started again
 	PluginStopped  PluginState = "stopped"  // the host is closing
+	PluginDisabled PluginState = "disabled" // turned off in the configuration
 )
 
 // PluginStatus is what the host knows of one plugin, for /-/plugins.
@@ -33,4 +34,6 @@ type PluginStatus struct {
 	Hooks      []string  // services it offers, sorted, for instance "register_secrets"
 	Secrets    []string  // names it declared, in its order
 	DroppedLog int64     // log lines dropped because it wrote too many
+	Sandbox    string    // "enforce", "best-effort" or "off"
+	Missing    []string  // parts of its sandbox that could not be applied, for people
 }

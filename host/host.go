@@ -31,6 +31,7 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/source"
 	"github.com/datasette-secrets/datasette-secrets/internal/ui"
@@ -39,6 +40,23 @@ import (
 
 // Version is the version of this program.
 const Version = "0.1.0"
+
+// Entry proves that main called Enter.
+type Entry = sandbox.Entry
+
+// Enter must be the first call of a main whose host starts plugins, with
+// os.Args: a plugin in its sandbox begins as another process of this same
+// program, in which Enter does not return.
+//
+//	func main() {
+//		entry := host.Enter(os.Args)
+//		h, err := host.Open(ctx, host.Config{Entry: entry, PluginsDir: "plugins"})
+func Enter(args []string) Entry { return sandbox.Enter(args) }
+
+// HideMemory closes this process's memory to other processes of its user and
+// turns core dumps off, because keys are in it. A main should call it right
+// after Enter.
+func HideMemory() error { return sandbox.HideMemory() }
 
 // Config says what a host is made of. Its zero value is a host with a
 // temporary database and no encryption key. The fields are named after the
@@ -56,7 +74,11 @@ type Config struct {
 	DefaultDeny bool        // deny what is allowed by default, such as the home page
 	PluginsDir  string      // folder of executables named datasette-secrets-plugin-*
 	VersionNote string      // shown with the version
-	Stdin       io.Reader
+	// Entry is what main got of Enter. Without it plugins cannot be started in
+	// a sandbox, and are started only if the configuration says that the
+	// sandbox is off or a matter of best effort.
+	Entry Entry
+	Stdin io.Reader
 	// LookupEnv finds environment variables, for secrets and for $env in the
 	// configuration. A nil LookupEnv finds none.
 	LookupEnv func(name string) (string, bool)
@@ -130,7 +152,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
 		AllowUndeclared: own.AllowUndeclared, Now: time.Now,
 	})
-	if err := h.startPlugins(ctx, cfg, loaded, own.PluginsDir, door); err != nil {
+	if err := h.startPlugins(ctx, cfg, loaded, own, door); err != nil {
 		return err
 	}
 	return h.serve(ctx, cfg, loaded, policy, door, files)
@@ -171,10 +193,10 @@ func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files 
 	return nil
 }
 
-func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Config, configured string, door *vault.Vault) (err error) {
+func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Config, own config.SecretsConfig, door *vault.Vault) (err error) {
 	folder := cfg.PluginsDir
 	if folder == "" {
-		folder = configured
+		folder = own.PluginsDir
 	}
 	if folder == "" {
 		return nil
@@ -182,8 +204,25 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
 		Dir: folder, Vault: door, Settings: pluginSettings(loaded),
 		Log: h.log, HostVersion: Version,
+		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: grants(own.Grants),
 	})
 	return err
+}
+
+// grants are the administrator's decisions in pluginhost's words.
+func grants(configured map[string]config.PluginGrant) map[string]pluginhost.Grant {
+	all := map[string]pluginhost.Grant{}
+	for name, g := range configured {
+		all[name] = pluginhost.Grant{
+			Disabled: !g.Enabled,
+			Network:  len(g.Network) > 0,
+			Ports:    g.Ports,
+			Read:     g.Read,
+			Memory:   g.Memory,
+			Args:     g.Args,
+		}
+	}
+	return all
 }
 
 // pluginSettings gives a plugin the block of its name. The host's own block,

@@ -50,7 +50,7 @@ func (f *hostFlags) config(sys system, files []string, log *slog.Logger) host.Co
 		Internal: f.internal, ConfigFile: f.configFile, Metadata: f.metadata,
 		Secret: f.signingSecret(sys), Root: f.root, DefaultDeny: f.defaultDeny,
 		PluginsDir: f.pluginsDir, VersionNote: f.versionNote,
-		Stdin: sys.stdin, LookupEnv: sys.lookupEnv, Log: log,
+		Stdin: sys.stdin, LookupEnv: sys.lookupEnv, Log: log, Entry: sys.entry,
 	}
 	for _, pair := range f.settings.values {
 		cfg.Settings = append(cfg.Settings, [2]string{pair[0], pair[1]})

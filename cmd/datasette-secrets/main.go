@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -26,11 +27,16 @@ type system struct {
 	stdout    io.Writer
 	stderr    io.Writer
 	lookupEnv func(string) (string, bool)
+	entry     host.Entry
 }
 
 func main() {
+	entry := host.Enter(os.Args) // does not return in a process that is to become a plugin
+	if err := host.HideMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "Warning:", err) // an old kernel; everything else works
+	}
 	ctx, stop := untilSignal()
-	code := run(ctx, os.Args[1:], system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv})
+	code := run(ctx, os.Args[1:], system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, entry})
 	stop()
 	os.Exit(code)
 }

@@ -51,6 +51,8 @@ type pluginJSON struct {
 	State     string   `json:"state"`
 	Error     string   `json:"error,omitempty"`
 	Secrets   []string `json:"secrets"`
+	Sandbox   string   `json:"sandbox"`
+	Missing   []string `json:"sandbox_missing,omitempty"`
 }
 
 func writePlugins(w io.Writer, status []secrets.PluginStatus) error {
@@ -60,6 +62,7 @@ func writePlugins(w io.Writer, status []secrets.PluginStatus) error {
 			Name: plugin.Name, Hooks: append([]string{}, plugin.Hooks...),
 			State: string(plugin.State), Error: plugin.LastError,
 			Secrets: append([]string{}, plugin.Secrets...),
+			Sandbox: plugin.Sandbox, Missing: plugin.Missing,
 		}
 		if plugin.Version != "" {
 			row.Version = &plugin.Version

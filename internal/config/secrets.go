@@ -16,11 +16,13 @@ const Name = "datasette-secrets"
 // SecretsConfig is the block plugins.datasette-secrets, resolved. It prints
 // as a fixed text, because EncryptionKey may be the key itself.
 type SecretsConfig struct {
-	EncryptionKey   any      `json:"-"` // as resolved; nil when there is none
-	Database        string   // empty: the internal database
-	AllowUndeclared bool     // secrets that no plugin declared may be stored
-	PluginsDir      string   // empty: none
-	Warnings        []string // for the operator: keys that are deprecated or not known
+	EncryptionKey   any                    `json:"-"` // as resolved; nil when there is none
+	Database        string                 // empty: the internal database
+	AllowUndeclared bool                   // secrets that no plugin declared may be stored
+	PluginsDir      string                 // empty: none
+	Sandbox         string                 // SandboxEnforce, SandboxBestEffort or SandboxOff
+	Grants          map[string]PluginGrant // by the names of plugins
+	Warnings        []string               // for the operator: keys that are deprecated or not known
 }
 
 // Format writes a fixed text for every verb.
@@ -46,7 +48,7 @@ func secretsKeys() []string {
 func (c *Config) Secrets() (SecretsConfig, error) {
 	v, err := c.Plugin(Name)
 	if v == nil || err != nil {
-		return SecretsConfig{}, err
+		return SecretsConfig{Sandbox: SandboxEnforce}, err
 	}
 	b, ok := v.(map[string]any)
 	if !ok {
@@ -65,6 +67,14 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 	if s.PluginsDir, err = optional[string](b, "plugins-dir", "the path of a directory"); err != nil {
 		return SecretsConfig{}, err
 	}
+	if s.Sandbox, err = sandboxMode(b["sandbox"]); err != nil {
+		return SecretsConfig{}, err
+	}
+	var more []string
+	if s.Grants, more, err = grants(b["plugins"]); err != nil {
+		return SecretsConfig{}, err
+	}
+	s.Warnings = append(s.Warnings, more...)
 	return s, nil
 }
 

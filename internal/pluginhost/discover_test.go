@@ -8,6 +8,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
 func TestNoFolder(t *testing.T) {
@@ -126,24 +127,41 @@ func TestCannotBeExecuted(t *testing.T) {
 	w.failsWith("script", "could not be executed: no such file or directory")
 }
 
-// A script is as good as a program, and its pipes are ordinary ones.
+// A script is as good as a program.
 func TestScript(t *testing.T) {
 	t.Parallel()
 	dir := pluginsDir(t)
-	script := "#!/bin/sh\ngrep -H ^flags /proc/self/fdinfo/[012] >&2\nread -r line\necho \"length ${#line}\" >&2\nexit 7\n"
-	if err := os.WriteFile(pluginFile(dir, "script"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	w := startIn(t, quick(), dir)
+	writeScript(t, dir, "#!/bin/sh\nread -r line\necho \"length ${#line} $1 $0\" >&2\n/bin/true || echo denied >&2\nexit 7\n")
+	w := startWith(t, pluginhost.Config{Dir: dir, Timings: quick(), Grants: map[string]pluginhost.Grant{"script": {Args: []string{"word"}}}})
 	w.failsWith("script", "it ended before the handshake (exit status 7)")
-	w.says("length ")
+	if line := w.says("length "); !strings.Contains(line, "word") || !strings.Contains(line, "/store/sha256-") {
+		t.Errorf("the line is %s", line)
+	}
+	w.says("denied")
+	if state := w.status("script").State; state == secrets.PluginReady {
+		t.Error("a script without a handshake is ready")
+	}
+}
+
+// The pipes of a plugin are ordinary ones.
+func TestPipesBlock(t *testing.T) {
+	t.Parallel()
+	dir := pluginsDir(t)
+	writeScript(t, dir, "#!/bin/sh\ngrep -H ^flags /proc/self/fdinfo/[012] >&2\nexit 7\n")
+	w := startWith(t, pluginhost.Config{Dir: dir, Timings: quick(), Sandbox: sandbox.Off})
+	w.failsWith("script", "it ended before the handshake (exit status 7)")
+	w.says("fdinfo")
 	for line := range strings.Lines(w.log.text()) {
 		if strings.Contains(line, "fdinfo") && strings.Contains(line, "4000") {
 			t.Errorf("a pipe does not block: %s", line)
 		}
 	}
-	if state := w.status("script").State; state == secrets.PluginReady {
-		t.Error("a script without a handshake is ready")
+}
+
+func writeScript(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := os.WriteFile(pluginFile(dir, "script"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -36,6 +37,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	sandbox.Enter(os.Args)
 	os.Setenv(canary, "chirp")
 	if dir := os.Getenv(helperVariable); dir != "" {
 		beHost(dir)
@@ -86,7 +88,6 @@ type world struct {
 	t       testing.TB
 	vault   *vault.Vault
 	log     *journal
-	dir     string
 	runtime string
 }
 
@@ -108,16 +109,21 @@ func start(t testing.TB, timings pluginhost.Timings, names ...string) *world {
 
 func startIn(t testing.TB, timings pluginhost.Timings, dir string) *world {
 	t.Helper()
-	w := &world{t: t, dir: dir, runtime: shortDir(t), vault: newVault(t), log: &journal{}}
-	host, err := pluginhost.Start(t.Context(), pluginhost.Config{
-		Dir:         dir,
-		RuntimeDir:  w.runtime,
-		Vault:       w.vault,
-		Settings:    func(plugin string) (any, error) { return map[string]any{"for": plugin}, nil },
-		Log:         slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		HostVersion: "0.0-test",
-		Timings:     timings,
-	})
+	return startWith(t, pluginhost.Config{Dir: dir, Timings: timings})
+}
+
+// startWith starts a host with cfg, and what every test needs in the fields
+// that are not set.
+func startWith(t testing.TB, cfg pluginhost.Config) *world {
+	t.Helper()
+	w := &world{t: t, runtime: shortDir(t), vault: newVault(t), log: &journal{}}
+	cfg.RuntimeDir, cfg.Vault, cfg.HostVersion = w.runtime, w.vault, "0.0-test"
+	cfg.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Entry = entered()
+	if cfg.Settings == nil {
+		cfg.Settings = func(plugin string) (any, error) { return map[string]any{"for": plugin}, nil }
+	}
+	host, err := pluginhost.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,17 +145,30 @@ func (w *world) close() {
 	if left, err := os.ReadDir(w.runtime); err != nil || len(left) > 0 {
 		w.t.Errorf("left in the runtime folder: %v %v", left, err)
 	}
-	if left := processesOf(w.dir); len(left) > 0 {
+	if left := processesOf(w.runtime); len(left) > 0 {
 		w.t.Errorf("processes that are left: %v", left)
 	}
 	for _, status := range w.Status() {
-		if status.State != secrets.PluginStopped {
+		if status.State != secrets.PluginStopped && status.State != secrets.PluginDisabled {
 			w.t.Errorf("%s is %s after the end", status.Name, status.State)
 		}
 	}
 	if w.t.Failed() {
 		w.t.Logf("the log was:\n%.20000s", w.log.without("HEALTHY_KEY got it"))
 	}
+}
+
+// entered is what TestMain got, as this is not a plugin.
+func entered() sandbox.Entry { return sandbox.Enter(nil) }
+
+// thisKernel is what the system of the tests offers.
+func thisKernel() sandbox.Kernel { return entered().Probe() }
+
+// withoutNamespaces is the same for a system that keeps them for others.
+func withoutNamespaces() sandbox.Kernel {
+	kernel := thisKernel()
+	kernel.Namespaces = sandbox.NoNamespaces
+	return kernel
 }
 
 // status is that of one plugin.
@@ -279,26 +298,16 @@ func shortDir(t testing.TB) string {
 	return dir
 }
 
-// processesOf are the running processes whose program is in dir.
+// processesOf are the running plugins whose host has its private folder in
+// dir. Their programs have no names, but each works in a folder of its own.
 func processesOf(dir string) (found []string) {
-	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {
-		if program, err := os.Readlink(link); err == nil && strings.HasPrefix(program, dir+"/") {
-			found = append(found, link+" "+program)
+		if folder, err := os.Readlink(link); err == nil && strings.HasPrefix(folder, dir+"/") {
+			found = append(found, filepath.Dir(link)+" "+folder)
 		}
 	}
 	return found
-}
-
-// isRunning tells whether a process is there and not merely waiting to be
-// reaped.
-func isRunning(pid string) bool {
-	stat, err := os.ReadFile("/proc/" + pid + "/stat")
-	if err != nil {
-		return false
-	}
-	_, after, _ := bytes.Cut(stat, []byte(") "))
-	return !bytes.HasPrefix(after, []byte("Z"))
 }
 
 // journal keeps the host's log.

@@ -54,3 +54,6 @@ func makePrivate(base string) (string, error) {
 	}
 	return dir, nil
 }
+
+// store is the folder for copies of plugins that cannot be in memory.
+func (h *Host) store() string { return filepath.Join(h.runtime, "store") }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
 // launch is one run of a plugin's program, from its certificates to its last
@@ -39,12 +40,12 @@ type launch struct {
 }
 
 // newLaunch prepares the folder and the certificates of a launch.
-func newLaunch(cfg Config, runtime, name, path string, j *journal) (*launch, error) {
+func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Policy, j *journal) (*launch, error) {
 	identity, err := pluginwire.NewIdentity()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(runtime, "p")
+	dir, err := os.MkdirTemp(h.runtime, "p")
 	if err != nil {
 		return nil, fmt.Errorf("making the plugin's private folder: %w", bare(err))
 	}
@@ -52,8 +53,16 @@ func newLaunch(cfg Config, runtime, name, path string, j *journal) (*launch, err
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return nil, errors.Join(fmt.Errorf("making the plugin's private folder: %w", bare(err)), os.RemoveAll(dir))
 	}
-	l := &launch{name: name, log: j.log, timings: cfg.Timings, dir: dir, identity: identity}
-	l.runner = &runner{path: path, home: home, bootstrap: identity.Bootstrap(), journal: j, stdout: newStdout()}
+	grant := h.cfg.Grants[name]
+	l := &launch{name: name, log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity}
+	l.runner = &runner{
+		name: name, home: home, extra: memoryVariables(grant.Memory), bootstrap: identity.Bootstrap(),
+		journal: j, stdout: newStdout(), known: make(chan struct{}),
+		command: func(socketDir string, env []string) (*sandbox.Command, error) {
+			policy.Write, policy.Connect = []string{home, socketDir}, []string{dir}
+			return h.cfg.Entry.Command(program, policy, grant.Args, env, home)
+		},
+	}
 	l.client = plugin.NewClient(l.clientConfig(j))
 	return l, nil
 }
@@ -108,6 +117,9 @@ func (l *launch) handshake(ctx context.Context) error {
 		_, err := l.client.Start()
 		return err
 	})
+	if failure := l.runner.unexecuted(); failure != nil {
+		return failure
+	}
 	if failure := l.runner.stdout.failure(); failure != nil {
 		return failure
 	}

@@ -106,9 +106,9 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	w := start(t, quick(), "healthy")
 	w.says("got it from database")
-	for _, process := range processesOf(w.dir) {
+	for _, process := range processesOf(w.runtime) {
 		var pid int
-		if _, err := fmt.Sscanf(process, "/proc/%d/exe", &pid); err != nil {
+		if _, err := fmt.Sscanf(process, "/proc/%d ", &pid); err != nil {
 			t.Fatal(err)
 		}
 		running, err := os.FindProcess(pid)
@@ -149,9 +149,10 @@ func TestCloseIsBounded(t *testing.T) {
 func TestUsualRuntimeDir(t *testing.T) {
 	t.Parallel()
 	log := &journal{}
-	w := &world{t: t, dir: pluginsDir(t, "snoop"), runtime: shortDir(t), log: log}
+	w := &world{t: t, runtime: shortDir(t), log: log}
 	host, err := pluginhost.Start(t.Context(), pluginhost.Config{
-		Dir:   w.dir,
+		Dir:   pluginsDir(t, "snoop"),
+		Entry: entered(),
 		Vault: newVault(t),
 		Log:   slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -192,12 +193,12 @@ func TestStartGivesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	dir := pluginsDir(t, "silent")
-	_, err := pluginhost.Start(ctx, pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: newVault(t), Timings: quick()})
+	_, err := pluginhost.Start(ctx, pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: newVault(t), Timings: quick(), Entry: entered()})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the error is %v", err)
 	}
-	if left, _ := filepath.Glob(base + "/*"); len(left) > 0 || len(processesOf(dir)) > 0 {
-		t.Errorf("left: %v %v", left, processesOf(dir))
+	if left, _ := filepath.Glob(base + "/*"); len(left) > 0 || len(processesOf(base)) > 0 {
+		t.Errorf("left: %v %v", left, processesOf(base))
 	}
 }
 
@@ -206,7 +207,8 @@ func TestHostIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := pluginsDir(t, "healthy", "stubborn")
 	host := exec.Command(os.Args[0])
-	host.Env = append(os.Environ(), helperVariable+"="+dir, "TMPDIR="+shortDir(t))
+	base := shortDir(t)
+	host.Env = append(os.Environ(), helperVariable+"="+dir, "TMPDIR="+base)
 	host.Stderr = os.Stderr
 	output, err := host.StdoutPipe()
 	if err != nil {
@@ -219,13 +221,13 @@ func TestHostIsKilled(t *testing.T) {
 	if err != nil || line != "ready\n" {
 		t.Errorf("the host said %q, %v", line, err)
 	}
-	if running := processesOf(dir); len(running) != 2 {
+	if running := processesOf(base); len(running) != 2 {
 		t.Errorf("running: %v", running)
 	}
 	_ = host.Process.Kill()
 	_ = host.Wait()
 	eventually(t, func() error {
-		if running := processesOf(dir); len(running) > 0 {
+		if running := processesOf(base); len(running) > 0 {
 			return fmt.Errorf("still running: %v", running)
 		}
 		return nil
@@ -237,7 +239,7 @@ func beHost(dir string) {
 	base := os.TempDir()
 	v, err := openVault(filepath.Join(base, "internal.db"), func(func()) {})
 	if err == nil {
-		_, err = pluginhost.Start(context.Background(), pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: v})
+		_, err = pluginhost.Start(context.Background(), pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: v, Entry: entered()})
 	}
 	if err != nil {
 		fmt.Println(err)

@@ -7,6 +7,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
 // Plugins that never become ready, or do not stay so. Each is shown as failing
@@ -56,7 +57,13 @@ func TestFailingPlugins(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.mode, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, test.timings, test.mode, "healthy")
+			cfg := pluginhost.Config{Dir: pluginsDir(t, test.mode, "healthy"), Timings: test.timings}
+			if strings.HasPrefix(test.mode, "stop") {
+				// The first process of a namespace cannot be stopped from within.
+				kernel := withoutNamespaces()
+				cfg.Kernel = &kernel
+			}
+			w := startWith(t, cfg)
 			w.failsWith(test.mode, test.reason)
 			w.isUnharmed()
 		})
@@ -107,21 +114,19 @@ func TestOddPlugins(t *testing.T) {
 	}
 }
 
-// A grandchild in the plugin's group dies with it, whether the plugin ended by
-// itself or was stopped.
+// A grandchild dies with the plugin, whether that ended by itself or was
+// stopped, in namespaces of its own or without.
 func TestGrandchildren(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"forks", "forkstays"} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, quick(), mode)
-			_, pid, _ := strings.Cut(w.says("child "), "child ")
-			pid, _, _ = strings.Cut(pid, `"`)
-			w.close()
-			if isRunning(pid) {
-				t.Errorf("process %s is left", pid)
-			}
-		})
+		for _, kernel := range []sandbox.Kernel{thisKernel(), withoutNamespaces()} {
+			t.Run(mode+" "+string(kernel.Namespaces), func(t *testing.T) {
+				t.Parallel()
+				w := startWith(t, pluginhost.Config{Dir: pluginsDir(t, mode), Timings: quick(), Kernel: &kernel})
+				w.says("child ")
+				w.close() // looks for what is left
+			})
+		}
 	}
 }
 

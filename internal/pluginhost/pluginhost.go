@@ -30,9 +30,14 @@
 // address that it names must be a socket in its own folder. Every call and
 // every step of starting and stopping has a deadline, and the last step is
 // SIGKILL for its whole process group.
+//
+// What runs is a sealed copy of the plugin's file, in the sandbox of package
+// sandbox: no files but its own folder and the system's libraries, no network,
+// no sight of other processes. An administrator may grant more ([Grant]).
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +50,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -73,6 +79,19 @@ type Config struct {
 
 	// HostVersion is told to the plugins.
 	HostVersion string
+
+	// Entry is what main got of sandbox.Enter. Without it there is no sandbox,
+	// and plugins are started only if none is enforced.
+	Entry sandbox.Entry
+
+	// Sandbox is how much protection is asked for. Empty means enforced.
+	Sandbox sandbox.Mode
+
+	// Kernel is what the system offers for sandboxes; nil means to ask it.
+	Kernel *sandbox.Kernel
+
+	// Grants are what the administrator decided about plugins, by their names.
+	Grants map[string]Grant
 
 	// Timings may change how patient the host is.
 	Timings Timings
@@ -104,6 +123,7 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Timings = cfg.Timings.withDefaults()
+	cfg.Sandbox = cmp.Or(cfg.Sandbox, sandbox.Enforce)
 	names, err := discover(cfg.Dir, cfg.Log)
 	if err != nil {
 		return nil, err
@@ -114,6 +134,15 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	runtime, err := makeRuntimeDir(cfg.RuntimeDir)
 	if err != nil {
 		return nil, err
+	}
+	for name := range cfg.Grants {
+		if !slices.Contains(names, name) {
+			cfg.Log.Warn("the configuration decides about a plugin that is not there", "plugin", name)
+		}
+	}
+	if cfg.Kernel == nil && len(names) > 0 && cfg.Sandbox != sandbox.Off {
+		kernel := cfg.Entry.Probe()
+		cfg.Kernel = &kernel
 	}
 	h := newHost(cfg, runtime, names)
 	for _, s := range h.plugins {

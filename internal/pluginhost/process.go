@@ -33,22 +33,7 @@ type process struct {
 	reaped bool // from here on, pid may belong to somebody else
 }
 
-// command is how a plugin is executed. It gets env and nothing else of the
-// host's.
-func command(path, dir string, env []string) *exec.Cmd {
-	return &exec.Cmd{
-		Path: path,
-		Args: []string{path},
-		Dir:  dir,
-		Env:  env,
-		SysProcAttr: &syscall.SysProcAttr{
-			Setpgid:   true,
-			Pdeathsig: syscall.SIGKILL,
-		},
-	}
-}
-
-// startProcess starts cmd, which must not have been given files.
+// startProcess starts cmd, which must not have been given standard files.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{exited: make(chan struct{})}
 	var theirs []*os.File

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	goplugin "github.com/hashicorp/go-plugin/runner"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
 // killGrace is how long a process may take to end after SIGKILL.
@@ -28,8 +30,10 @@ var _ goplugin.Runner = (*runner)(nil)
 // runner is go-plugin's view of a plugin's process. It is what keeps go-plugin
 // away from the plugin's pipes, and from addresses that the plugin makes up.
 type runner struct {
-	path      string
-	home      string // its HOME, TMPDIR and working directory
+	name      string   // of the plugin
+	home      string   // its HOME, TMPDIR and working directory
+	extra     []string // variables besides the usual ones
+	command   func(socketDir string, env []string) (*sandbox.Command, error)
 	bootstrap pluginwire.Bootstrap
 	journal   *journal
 	stdout    *stdout
@@ -41,6 +45,10 @@ type runner struct {
 	address   *net.UnixAddr
 	proc      *process
 	aborted   bool
+	started   *sandbox.Command
+	known     chan struct{} // closed when it is known whether the program runs
+	missing   []string      // of its sandbox; set before known is closed
+	failure   error         // why it does not run; likewise
 }
 
 var errAborted = errors.New("the start was given up")
@@ -51,12 +59,12 @@ func (r *runner) prepare(env []string, socketDir string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.socketDir = socketDir
-	r.env = append([]string{
-		"PATH=/usr/local/bin:/usr/bin:/bin",
+	r.env = slices.Concat([]string{
+		"PATH=" + sandbox.Path,
 		"LANG=C.UTF-8",
 		"HOME=" + r.home,
 		"TMPDIR=" + r.home,
-	}, env...)
+	}, r.extra, env)
 }
 
 // Start starts the process and hands it its certificates.
@@ -66,11 +74,21 @@ func (r *runner) Start(context.Context) error {
 	if r.aborted {
 		return errAborted
 	}
-	proc, err := startProcess(command(r.path, r.home, r.env))
+	command, err := r.command(r.socketDir, r.env)
 	if err != nil {
 		return err
 	}
-	r.proc = proc
+	proc, err := startProcess(command.Cmd)
+	if err != nil {
+		command.Close()
+		return err
+	}
+	command.Release()
+	r.proc, r.started = proc, command
+	r.pumps.Go(func() {
+		r.missing, r.failure = command.Executed()
+		close(r.known)
+	})
 	r.pumps.Go(func() {
 		lines := r.journal.lines()
 		r.stdout.read(proc, lines)
@@ -85,6 +103,37 @@ func (r *runner) Start(context.Context) error {
 	// A plugin that ended before it read the line is found out soon enough.
 	_ = pluginwire.WriteBootstrap(proc.stdin, r.bootstrap)
 	return nil
+}
+
+// unexecuted says why the started process did not become the plugin, once
+// that is known.
+func (r *runner) unexecuted() error {
+	if r.process() == nil {
+		return nil
+	}
+	timer := time.NewTimer(pipeGrace)
+	defer timer.Stop()
+	select {
+	case <-r.known:
+		return r.failure
+	case <-timer.C:
+		return nil
+	}
+}
+
+// lacks names what of the sandbox of a running plugin could not be applied.
+func (r *runner) lacks() []string {
+	<-r.known
+	return r.missing
+}
+
+// closeReport gives up what is left of the start. The process must have ended.
+func (r *runner) closeReport() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.started != nil {
+		r.started.Close()
+	}
 }
 
 // process is the running process, or nil.
@@ -136,8 +185,8 @@ func (r *runner) Stdout() io.ReadCloser { return r.stdout }
 // Stderr is empty: go-plugin's parser of log lines panics on some of them.
 func (r *runner) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
-// Name is the path of the program.
-func (r *runner) Name() string { return r.path }
+// Name is the name of the plugin.
+func (r *runner) Name() string { return r.name }
 
 // ID is the number of the process, and empty before there is one.
 func (r *runner) ID() string {

@@ -31,6 +31,7 @@ func (l *launch) stop(patience context.Context) error {
 	_ = l.runner.stdout.Close()
 	if p != nil {
 		p.endOutput() // even if it could not be killed
+		l.runner.closeReport()
 		l.runner.pumps.Wait()
 		p.closePipes()
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
 const (
@@ -28,12 +29,19 @@ type supervised struct {
 	tried   chan struct{} // closed when it was ready or failed for the first time
 	first   sync.Once
 
+	program *sandbox.Program // what was last started; nil before the first time
+	told    []string         // what of its sandbox the log knows to be missing
+
 	mu    sync.Mutex
 	state secrets.PluginStatus
 }
 
 func newSupervised(h *Host, name string) *supervised {
 	log := h.cfg.Log.With("plugin", name)
+	state := secrets.PluginStarting
+	if h.cfg.Grants[name].Disabled {
+		state = secrets.PluginDisabled
+	}
 	return &supervised{
 		host:    h,
 		name:    name,
@@ -41,7 +49,7 @@ func newSupervised(h *Host, name string) *supervised {
 		log:     log,
 		journal: newJournal(log),
 		tried:   make(chan struct{}),
-		state:   secrets.PluginStatus{Name: name, State: secrets.PluginStarting, Since: now()},
+		state:   secrets.PluginStatus{Name: name, State: state, Since: now(), Sandbox: string(h.cfg.Sandbox)},
 	}
 }
 
@@ -67,9 +75,14 @@ func (s *supervised) enter(state secrets.PluginState, change func(*secrets.Plugi
 	}
 }
 
-// run launches the plugin again and again until the host closes.
+// run launches the plugin again and again until the host closes. A plugin that
+// is turned off is not launched.
 func (s *supervised) run() {
 	defer s.first.Do(func() { close(s.tried) })
+	if s.host.cfg.Grants[s.name].Disabled {
+		return
+	}
+	defer s.forget()
 	defer s.enter(secrets.PluginStopped, nil)
 	for failures := 0; s.host.life.Err() == nil; failures++ {
 		lasted, err := s.live()
@@ -126,10 +139,14 @@ func (s *supervised) launch() (*launch, error) {
 		return nil, s.host.life.Err()
 	}
 	defer func() { <-s.host.slots }()
-	if err := allowed(s.path); err != nil {
+	policy := s.host.policy(s.name)
+	if err := policy.Refusal(); err != nil {
 		return nil, err
 	}
-	l, err := newLaunch(s.host.cfg, s.host.runtime, s.name, s.path, s.journal)
+	if err := s.seal(); err != nil {
+		return nil, err
+	}
+	l, err := newLaunch(s.host, s.name, s.program, policy, s.journal)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +177,9 @@ func (s *supervised) bringUp(ctx context.Context, l *launch) error {
 			return err
 		}
 	}
+	missing := s.unprotected(l)
 	s.enter(secrets.PluginReady, func(state *secrets.PluginStatus) {
-		state.Version, state.Hooks = about.version, about.hooks
+		state.Version, state.Hooks, state.Missing = about.version, about.hooks, missing
 	})
 	s.log.Info("the plugin is ready")
 	s.first.Do(func() { close(s.tried) })

@@ -18,7 +18,7 @@ type pluginsPage struct {
 
 func (pluginsPage) file() string { return "plugins.html" }
 
-// pluginRow is one plugin. What it declared and why it failed is there for
+// pluginRow is one plugin. What it declared, why it failed and how it is held is there for
 // those who manage secrets only.
 type pluginRow struct {
 	Name      string
@@ -32,6 +32,8 @@ type pluginRow struct {
 	LastError string
 	Dropped   int64
 	Secrets   []secretLink
+	Sandbox   string
+	Missing   string // parts of the sandbox
 }
 
 type secretLink struct{ URL, Name string }
@@ -73,7 +75,7 @@ func (s *site) pluginRow(p secrets.PluginStatus, manager bool) pluginRow {
 	if !manager {
 		return row
 	}
-	row.LastError = p.LastError
+	row.LastError, row.Sandbox, row.Missing = p.LastError, p.Sandbox, strings.Join(p.Missing, "; ")
 	for _, name := range p.Secrets {
 		row.Secrets = append(row.Secrets, secretLink{s.secretURL(name, ""), name})
 	}

@@ -50,7 +50,10 @@ func otherEnd(t testing.TB, dir, name string, declare []pluginapi.Secret) *Probe
 		t.Fatal(err)
 	}
 	p := &Probe{Name: name, socket: filepath.Join(folder, "s")}
-	p.Args = []string{"--plugins-dir", dir, "-s", "plugins." + name + ".socket", p.socket}
+	// It reads a file beside its program and listens in a folder of the test,
+	// neither of which a sandbox lets it do.
+	p.Args = []string{"--plugins-dir", dir, "-s", "plugins." + name + ".socket", p.socket,
+		"-s", "plugins.datasette-secrets.sandbox", "off"}
 	t.Cleanup(func() {
 		p.hangUp()
 		os.RemoveAll(folder)

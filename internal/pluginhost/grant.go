@@ -1,0 +1,86 @@
+package pluginhost
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
+)
+
+// Grant is what an administrator decided about one plugin. The zero Grant is
+// that of a plugin of which nothing is said: it runs, and may do nothing but
+// talk to its host.
+type Grant struct {
+	Disabled bool     // it is not started
+	Network  bool     // it may use the network, and connect over TCP to Ports
+	Ports    []uint16 // of any machine: the kernel does not know names
+	Read     []string // files and folders that it may read
+	Memory   int64    // bytes that it is asked to stay below; 0 for no limit
+	Args     []string // given to its program
+}
+
+// policy is the sandbox of one plugin, but for what differs by launch.
+func (h *Host) policy(name string) sandbox.Policy {
+	grant := h.cfg.Grants[name]
+	policy := sandbox.Policy{
+		Mode:    h.cfg.Sandbox,
+		Read:    grant.Read,
+		Network: grant.Network,
+		Ports:   grant.Ports,
+		Memory:  grant.Memory,
+	}
+	if h.cfg.Kernel != nil {
+		policy.Kernel = *h.cfg.Kernel
+	}
+	return policy
+}
+
+// memoryVariables tell the runtimes of Go and Node about the limit, so that
+// they collect garbage rather than grow.
+func memoryVariables(limit int64) []string {
+	if limit == 0 {
+		return nil
+	}
+	return []string{
+		"GOMEMLIMIT=" + strconv.FormatInt(limit, 10),
+		"NODE_OPTIONS=--max-old-space-size=" + strconv.FormatInt(max(limit>>20, 1), 10),
+	}
+}
+
+// seal makes sure that program is a copy of the plugin's file as it is now.
+// The copy of an unchanged file is used again.
+func (s *supervised) seal() error {
+	if err := allowed(s.path); err != nil {
+		return err
+	}
+	if s.program != nil && s.program.Fresh(s.path) {
+		return nil
+	}
+	s.forget()
+	program, err := sandbox.Seal(s.path, s.host.store())
+	if err != nil {
+		return err
+	}
+	s.program = program
+	return nil
+}
+
+// forget gives up the copy.
+func (s *supervised) forget() {
+	if s.program != nil {
+		_ = s.program.Close() // it is memory, and not needed any more
+	}
+	s.program = nil
+}
+
+// unprotected names what the sandbox of a running launch lacks, and tells the
+// log when that is news.
+func (s *supervised) unprotected(l *launch) []string {
+	missing := slices.Concat(s.host.policy(s.name).Missing(), l.runner.lacks())
+	if len(missing) > 0 && !slices.Equal(missing, s.told) {
+		s.log.Warn("the plugin's sandbox is not complete", "missing", fmt.Sprintf("%q", missing))
+	}
+	s.told = missing
+	return missing
+}
