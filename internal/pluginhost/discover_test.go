@@ -165,7 +165,7 @@ func writeScript(t *testing.T, dir, text string) {
 	}
 }
 
-func copyFile(t *testing.T, from, to string) {
+func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	data, err := os.ReadFile(from)
 	if err == nil {

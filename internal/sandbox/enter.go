@@ -127,7 +127,7 @@ func (o order) apply() (missing []string, err error) {
 			return err
 		}},
 		{true, closeOthers},
-		{o.Kernel.Seccomp, func() error { return newFilter(o.Network).install() }},
+		{o.Kernel.Seccomp, func() error { return newFilter(o.Policy).install() }},
 	}
 	for _, step := range steps {
 		if !step.wanted {

@@ -92,12 +92,13 @@ func (p Policy) Missing() []string {
 	}
 	add(!k.NoNewPrivs, "no-new-privs")
 	add(k.Landlock == 0, "Landlock (files)")
-	add(k.Landlock > 0 && k.Landlock < 3, "Landlock 3 (truncating files)")
+	add(k.Landlock > 0 && k.Landlock < 3 && !k.Seccomp, "Landlock 3 (truncating files)")
 	add(p.Network && k.Landlock < 4, "Landlock 4 (only the granted ports)")
 	add(!k.Seccomp, "seccomp (system calls)")
 	add(!p.Network && !k.Seccomp && k.Namespaces == NoNamespaces, "no network")
 	add(k.Namespaces == NoNamespaces, "namespaces (processes, shared memory, network)")
-	add(k.Namespaces == NoNamespaces && k.Landlock < 6, "Landlock 6 (signals)")
+	add(k.Namespaces == NoNamespaces && k.Landlock < 6, "Landlock 6 (signals to other processes)")
+	add((k.Namespaces == NoNamespaces || p.Network) && k.Landlock < 6, "Landlock 6 (abstract sockets)")
 	add(p.Memory > 0, "a hard limit on memory (the program is told its limit)")
 	return missing
 }

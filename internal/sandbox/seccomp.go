@@ -37,16 +37,18 @@ const (
 	offsetArch   = 4
 	offsetArg0   = 16
 	offsetArg1   = 24
+	offsetArg2   = 32
 
 	cloneNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 	otherTable = 0x40000000 // amd64: from here on, numbers of the x32 interface
 
-	allowCall = unix.SECCOMP_RET_ALLOW
-	denyCall  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
-	noSuch    = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
-	noFamily  = unix.SECCOMP_RET_ERRNO | uint32(unix.EACCES)
+	allowCall  = unix.SECCOMP_RET_ALLOW
+	denyCall   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	noSuch     = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	noProtocol = unix.SECCOMP_RET_ERRNO | uint32(unix.EPROTONOSUPPORT)
+	noFamily   = unix.SECCOMP_RET_ERRNO | uint32(unix.EACCES)
 )
 
 // auditArch is how the kernel names this architecture, or 0 where no filter
@@ -101,7 +103,7 @@ func (f *filter) argument(number, offset, otherwise uint32, checks func(*filter)
 // newFilter is the filter of system calls. The filter cannot see what a
 // pointer points to, so clone3 is answered as by an old kernel, and libraries
 // go back to clone, whose flags can be seen.
-func newFilter(network bool) filter {
+func newFilter(p Policy) filter {
 	var f filter
 	f.load(offsetArch)
 	f.unless(unix.BPF_JEQ, auditArch(), unix.SECCOMP_RET_KILL_PROCESS)
@@ -112,6 +114,9 @@ func newFilter(network bool) filter {
 	for _, number := range deniedCalls() {
 		f.when(unix.BPF_JEQ, number, denyCall)
 	}
+	if p.Kernel.Landlock < 3 { // which cannot tell who may truncate a file
+		f.when(unix.BPF_JEQ, unix.SYS_TRUNCATE, denyCall)
+	}
 	f.when(unix.BPF_JEQ, unix.SYS_CLONE3, noSuch)
 	f.argument(unix.SYS_CLONE, offsetArg0, allowCall, func(f *filter) {
 		f.when(unix.BPF_JSET, cloneNamespaces, denyCall)
@@ -121,7 +126,12 @@ func newFilter(network bool) filter {
 		f.when(unix.BPF_JEQ, unix.TIOCLINUX, denyCall)
 	})
 	f.argument(unix.SYS_SOCKET, offsetArg0, noFamily, func(f *filter) {
-		for _, family := range families(network) {
+		f.load(offsetArg2)
+		for _, protocol := range otherTCP() {
+			f.when(unix.BPF_JEQ, protocol, noProtocol)
+		}
+		f.load(offsetArg0)
+		for _, family := range families(p.Network) {
 			f.when(unix.BPF_JEQ, family, allowCall)
 		}
 	})
@@ -137,6 +147,12 @@ func families(network bool) []uint32 {
 		return []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
 	}
 	return []uint32{unix.AF_UNIX}
+}
+
+// otherTCP are the protocols that reach TCP's ports, or are like it, and that
+// Landlock does not look at. Programs fall back to TCP without them.
+func otherTCP() []uint32 {
+	return []uint32{unix.IPPROTO_MPTCP, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP}
 }
 
 // install makes the filter count for this thread, for ever. It needs

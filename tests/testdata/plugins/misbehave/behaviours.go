@@ -38,6 +38,7 @@ func behaviours() map[string]behaviour {
 		"greedy":    {declares: secret("GREEDY_KEY"), start: (*misbehave).ask},
 		"intruder":  {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
 		"crowd":     {start: (*misbehave).crowd},
+		"prober":    {declares: secret("PROBER_KEY"), start: (*misbehave).probe},
 	}
 }
 
