@@ -117,7 +117,7 @@ func TestSecretsBlock(t *testing.T) {
 		{"all", `{database: d, allow-undeclared: yes, plugins-dir: /p}`, `null "d" true "/p" []`},
 		{"nulls", `{database: , allow-undeclared: , plugins-dir: , encryption-key: }`, `null "" false "" []`},
 		{"internal", `{database: _internal}`, `null "" false "" []`},
-		{"keys of other parts", `{plugins: {}, secrets: {}, log: 1, audit: 1, bindings: 1, sandbox: 1, seals: 1, trust-asserted-actors: 1, host: 1, token: 1, mode: 1, offline: 1}`,
+		{"keys of other parts", `{plugins: {}, secrets: {}, log: 1, audit: 1, bindings: 1, seals: 1, trust-asserted-actors: 1, host: 1, token: 1, mode: 1, offline: 1}`,
 			`null "" false "" []`},
 		{"old name", `{encryption_key: k}`, `str "k" "" false "" [plugins.datasette-secrets: "encryption_key" is deprecated; write "encryption-key"]`},
 		{"both names", `{encryption_key: old, encryption-key: new}`,
@@ -131,6 +131,29 @@ func TestSecretsBlock(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: %v\ngot  %s\nwant %s", c.name, err, got, c.want)
 		}
+	}
+}
+
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	for block, want := range map[string]string{
+		"{}":                     "enforce map[] []",
+		"{sandbox: off}":         "off map[] []",
+		"{sandbox: 'off'}":       "off map[] []",
+		"{sandbox: on}":          "enforce map[] []",
+		"{sandbox: best-effort}": "best-effort map[] []",
+		"{plugins: {a: }}":       "enforce map[a:{true [] [] [] 0 []}] []",
+		"{plugins: {a: {network: none, memory: 67108864, enabled: false}}}":                                       "enforce map[a:{false [] [] [] 67108864 []}] []",
+		"{plugins: {a: {network: ['b:443', 'c:80', 'd:443', '[::1]:80'], read: [/x], memory: 1GiB, args: [-v]}}}": "enforce map[a:{true [b:443 c:80 d:443 [::1]:80] [80 443] [/x] 1073741824 [-v]}] []",
+		"{plugins: {a: {netwrok: none}}}": `enforce map[a:{true [] [] [] 0 []}] [plugins.datasette-secrets.plugins.a: unknown key "netwrok"; did you mean "network"?]`,
+	} {
+		s, err := loadEnv(t, "plugins: {datasette-secrets: "+block+"}", nil).Secrets()
+		if got := fmt.Sprint(s.Sandbox, " ", s.Grants, " ", s.Warnings); err != nil || got != want {
+			t.Errorf("%s: %v\ngot  %s\nwant %s", block, err, got, want)
+		}
+	}
+	if s, err := loadEnv(t, "{}", nil).Secrets(); err != nil || s.Sandbox != "enforce" {
+		t.Errorf("without a block: %q, %v", s.Sandbox, err)
 	}
 }
 
@@ -151,6 +174,20 @@ func TestSecretsErrors(t *testing.T) {
 		{"hunter2", "plugins.datasette-secrets: should be a mapping of names to values, not text"},
 		{"{database: 1, encryption-key: hunter2}", "plugins.datasette-secrets.database: should be the name of a database; put it in quotes, not a number"},
 		{"{allow-undeclared: 'yes', encryption-key: hunter2}", "plugins.datasette-secrets.allow-undeclared: should be true or false, without quotes, not text"},
+		{"{sandbox: hunter2}", "plugins.datasette-secrets.sandbox: should be enforce, best-effort or off"},
+		{"{sandbox: {a: 1}}", "plugins.datasette-secrets.sandbox: should be enforce, best-effort or off"},
+		{"{plugins: [a]}", "plugins.datasette-secrets.plugins: should be a mapping of plugins' names to what they may do, not a list"},
+		{"{plugins: {a: hunter2}}", "plugins.datasette-secrets.plugins.a: should be a mapping of names to values, not text"},
+		{"{plugins: {a: {enabled: 'no'}}}", "plugins.datasette-secrets.plugins.a.enabled: should be true or false, without quotes"},
+		{"{plugins: {a: {network: all}}}", `plugins.datasette-secrets.plugins.a.network: should be "none" or a list of HOST:PORT`},
+		{"{plugins: {a: {network: [example.com]}}}", `plugins.datasette-secrets.plugins.a.network: should be "none" or a list of HOST:PORT, such as api.example.com:443`},
+		{"{plugins: {a: {network: ['example.com:0']}}}", `plugins.datasette-secrets.plugins.a.network: should be "none" or a list of HOST:PORT, such as api.example.com:443`},
+		{"{plugins: {a: {network: ['example.com:65536']}}}", `plugins.datasette-secrets.plugins.a.network: should be "none" or a list of HOST:PORT, such as api.example.com:443`},
+		{"{plugins: {a: {read: [relative]}}}", "plugins.datasette-secrets.plugins.a.read: should be a list of absolute paths"},
+		{"{plugins: {a: {read: /etc}}}", "plugins.datasette-secrets.plugins.a.read: should be a list of absolute paths"},
+		{"{plugins: {a: {memory: 64}}}", "plugins.datasette-secrets.plugins.a.memory: should be a number of bytes, or a text like 128MiB or 1GiB; at least 16MiB"},
+		{"{plugins: {a: {memory: 9999999999GiB}}}", "plugins.datasette-secrets.plugins.a.memory: should be a number of bytes, or a text like 128MiB or 1GiB; at least 16MiB"},
+		{"{plugins: {a: {args: [1]}}}", "plugins.datasette-secrets.plugins.a.args: should be a list of texts"},
 		{"{plugins-dir: [hunter2]}", "plugins.datasette-secrets.plugins-dir: should be the path of a directory, not a list"},
 	}
 	for _, c := range cases {

@@ -38,7 +38,7 @@ func (e Entry) Command(p *Program, policy Policy, args, env []string, dir string
 			SysProcAttr: attributes(NoNamespaces, false)}}, nil
 	}
 	policy.Execute = slices.Concat(policy.Execute, p.execute)
-	o := order{Policy: policy, Namespaces: policy.Kernel.Namespaces, UID: os.Geteuid(), GID: os.Getegid(), Args: args, Program: p.stored}
+	o := order{Policy: policy, Namespaces: policy.Kernel.Namespaces, UID: os.Geteuid(), GID: os.Getegid(), Args: args, Env: env, Program: p.stored}
 	if p.memory != nil {
 		o.Program = fmt.Sprintf("/proc/self/fd/%d", programFD)
 	}
@@ -52,7 +52,7 @@ func (e Entry) Command(p *Program, policy Policy, args, env []string, dir string
 	}
 	c := &Command{report: r, theirs: []*os.File{orders, w}}
 	c.Cmd = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{p.name, argument}, Env: env, Dir: dir,
+		Path: "/proc/self/exe", Args: []string{p.name, argument}, Env: []string{}, Dir: dir,
 		ExtraFiles:  []*os.File{orders, w},
 		SysProcAttr: attributes(policy.Kernel.Namespaces, !policy.Network),
 	}

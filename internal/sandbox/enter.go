@@ -48,6 +48,7 @@ type order struct {
 	UID, GID   int
 	Program    string   // what to execute; empty for a test of namespaces
 	Args       []string // with the name of the program first
+	Env        []string
 }
 
 // file is the order in a file that only its descriptor leads to.
@@ -104,7 +105,7 @@ func become() int {
 	if err != nil {
 		err = fmt.Errorf("its sandbox could not be made: %w", err)
 	} else if err = report.Encode(result{Missing: missing, Ready: true}); err == nil {
-		err = fmt.Errorf("it could not be executed: %w", syscall.Exec(o.Program, o.Args, os.Environ()))
+		err = fmt.Errorf("it could not be executed: %w", syscall.Exec(o.Program, o.Args, o.Env))
 	}
 	_ = report.Encode(result{Failure: err.Error()}) // the exit code says the rest
 	return exitFailed

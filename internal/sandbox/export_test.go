@@ -1,0 +1,23 @@
+package sandbox
+
+import (
+	"bytes"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// SealOnDisk is Seal on a system that does not execute memory.
+func SealOnDisk(path, store string) (*Program, error) {
+	return seal(path, store, func(string, io.Reader) (*os.File, error) { return nil, unix.EACCES })
+}
+
+// AlsoExecuted is alsoExecuted for a file that holds data.
+func AlsoExecuted(data []byte) []string { return alsoExecuted(bytes.NewReader(data)) }
+
+// Runnable is runnable for the tests.
+func (p *Program) Runnable() string { return p.runnable() }
+
+// Argument is what Enter looks for.
+const Argument = argument
