@@ -118,3 +118,41 @@ func TestMissingFile(t *testing.T) {
 		t.Error("the file was made")
 	}
 }
+
+// A program that embeds the host without calling Enter has no sandbox: its
+// plugins are refused, unless its configuration says that they need none.
+func TestEmbeddedWithoutEnter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "datasette-secrets-plugin-none"), []byte("#!/bin/sh\nexit 5\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[string]string{
+		"enforce":     "does not call host.Enter first",
+		"best-effort": "it ended before the handshake (exit status 5)",
+		"off":         "it ended before the handshake (exit status 5)",
+	} {
+		settings := append(configured(), [2]string{"plugins.datasette-secrets.sandbox", mode})
+		h := open(t, host.Config{Settings: settings, PluginsDir: dir})
+		if status := h.Plugins(); len(status) != 1 || !strings.Contains(status[0].LastError, want) || status[0].Sandbox != mode {
+			t.Errorf("%s: the plugin is %+v", mode, status)
+		}
+	}
+}
+
+// What the configuration says about plugins reaches them.
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "datasette-secrets-plugin-none"), []byte("#!/bin/sh\nexit $1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for grant, want := range map[string]string{`{"args": ["9"]}`: "(exit status 9)", `{"enabled": false}`: ""} {
+		settings := append(configured(), [2]string{"plugins.datasette-secrets.sandbox", "off"}, [2]string{"plugins.datasette-secrets.plugins.none", grant})
+		h := open(t, host.Config{Settings: settings, PluginsDir: dir})
+		status := h.Plugins()[0]
+		if !strings.Contains(status.LastError, want) || (want == "") != (status.State == secrets.PluginDisabled) {
+			t.Errorf("%s: the plugin is %+v", grant, status)
+		}
+	}
+}

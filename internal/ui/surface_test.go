@@ -237,7 +237,7 @@ func TestIntrospection(t *testing.T) {
 		o.ui.Plugins = func() []secrets.PluginStatus {
 			return []secrets.PluginStatus{
 				{Name: "b", State: secrets.PluginBackoff, Restarts: 3, LastError: "exit code 2", Hooks: []string{}, NextStart: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)},
-				{Name: "a", Version: "1.0", State: secrets.PluginReady, Hooks: []string{"start", "register_secrets"}, Secrets: []string{"KEY_A"}},
+				{Name: "a", Version: "1.0", State: secrets.PluginReady, Hooks: []string{"start", "register_secrets"}, Secrets: []string{"KEY_A"}, Sandbox: "enforce", Missing: []string{"namespaces", "ports"}},
 			}
 		}
 	})
@@ -253,6 +253,9 @@ func TestIntrospection(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
 		}
 	}
+	// How a plugin is held is nobody's business but the managers'.
+	w.get("/-/plugins", w.as("root")).want(t, 200, "<dd>enforce, without: namespaces; ports</dd>")
+	w.get("/-/plugins").lacks(t, "enforce", "namespaces")
 	for _, path := range []string{"settings", "actions"} {
 		a := w.get("/-/"+path+".json", w.as("root"))
 		var v map[string]any
