@@ -226,9 +226,15 @@ func TestSandboxModes(t *testing.T) {
 		{"best effort without anything", sandbox.BestEffort, nothing, "", "no network"},
 		{"best effort without Enter", sandbox.BestEffort, &sandbox.Kernel{}, "", "everything"},
 		{"off", sandbox.Off, nothing, "", ""},
+		// A kernel that refuses what it said it has.
+		{"enforced and failing", sandbox.Enforce, without(func(k *sandbox.Kernel) { k.Landlock = 1000 }), "its sandbox could not be made: making Landlock's rules", ""},
+		{"best effort and failing", sandbox.BestEffort, without(func(k *sandbox.Kernel) { k.Landlock = 1000 }), "", "making Landlock's rules: invalid argument"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
+			if test.kernel.Landlock == 1000 && kernel.Landlock >= 9 {
+				t.Skip("this kernel has everything that there is")
+			}
 			w := startWith(t, pluginhost.Config{Dir: pluginsDir(t, "healthy"), Timings: quick(), Sandbox: test.mode, Kernel: test.kernel})
 			if test.refusal != "" {
 				w.failsWith("healthy", test.refusal)
