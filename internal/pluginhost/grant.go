@@ -2,8 +2,10 @@ package pluginhost
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
@@ -58,12 +60,24 @@ func (s *supervised) seal() error {
 		return nil
 	}
 	s.forget()
-	program, err := sandbox.Seal(s.path, s.host.store())
+	program, err := sandbox.Seal(s.path, s.host.store(), s.inPlace())
 	if err != nil {
 		return err
 	}
 	s.program = program
 	return nil
+}
+
+// inPlace tells whether a script runs where it is: when it may read its own
+// folder, it is taken for one of several files that belong together.
+func (s *supervised) inPlace() bool {
+	if s.host.cfg.Sandbox == sandbox.Off {
+		return true
+	}
+	folder := filepath.Dir(s.path)
+	return slices.ContainsFunc(s.host.cfg.Grants[s.name].Read, func(path string) bool {
+		return path == folder || strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
+	})
 }
 
 // forget gives up the copy.

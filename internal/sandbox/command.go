@@ -38,7 +38,7 @@ func (e Entry) Command(p *Program, policy Policy, args, env []string, dir string
 			SysProcAttr: attributes(NoNamespaces, false)}}, nil
 	}
 	policy.Execute = slices.Concat(policy.Execute, p.execute)
-	o := order{Policy: policy, Namespaces: policy.Kernel.Namespaces, UID: os.Geteuid(), GID: os.Getegid(), Args: args, Env: env, Program: p.stored}
+	o := order{Policy: policy, Namespaces: policy.Kernel.Namespaces, UID: os.Geteuid(), GID: os.Getegid(), Args: args, Env: env, Program: p.onDisk()}
 	if p.memory != nil {
 		o.Program = fmt.Sprintf("/proc/self/fd/%d", programFD)
 	}

@@ -30,6 +30,7 @@ type Program struct {
 	id      identity
 	memory  *os.File // sealed, or nil
 	stored  string   // path of the private copy, or empty
+	place   string   // path of a script that runs where it is, or empty
 	execute []string // what must be executed as well: interpreter, loader
 }
 
@@ -44,11 +45,15 @@ type identity struct {
 var errChanged = errors.New("its file changed while it was read; it is tried again")
 
 // Seal copies the executable file at path. The folder store is for copies that
-// cannot be in memory; only this user may be able to write it.
-func Seal(path, store string) (*Program, error) { return seal(path, store, intoMemory) }
+// cannot be in memory; only this user may be able to write it. A script that is
+// to run inPlace, because it is one of several files, is not copied: it is
+// hashed, and those who may write it and its neighbours must be trusted.
+func Seal(path, store string, inPlace bool) (*Program, error) {
+	return seal(path, store, inPlace, intoMemory)
+}
 
 // seal is Seal with the way into memory as an argument.
-func seal(path, store string, intoMemory func(string, io.Reader) (*os.File, error)) (*Program, error) {
+func seal(path, store string, inPlace bool, intoMemory func(string, io.Reader) (*os.File, error)) (*Program, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading its file: %w", reason(err))
@@ -60,10 +65,14 @@ func seal(path, store string, intoMemory func(string, io.Reader) (*os.File, erro
 	}
 	hash := sha256.New()
 	content := io.TeeReader(f, hash)
-	if !isScript(f) {
+	switch script := isScript(f); {
+	case script && inPlace:
+		p.place = path
+		_, err = io.Copy(io.Discard, content)
+	case !script:
 		p.memory, err = intoMemory(filepath.Base(path), content)
 	}
-	if p.memory == nil && (err == nil || errors.Is(err, unix.EACCES)) {
+	if p.place == "" && p.memory == nil && (err == nil || errors.Is(err, unix.EACCES)) {
 		if _, err = f.Seek(0, io.SeekStart); err == nil {
 			hash.Reset()
 			p.stored, err = intoStore(store, filepath.Base(path), content)
@@ -101,6 +110,9 @@ func (p *Program) settle(store string) error {
 		p.stored = final
 		p.execute = append(p.execute, final)
 	}
+	if p.place != "" {
+		p.execute = append(p.execute, p.place)
+	}
 	f, err := os.Open(p.runnable())
 	if err != nil {
 		return fmt.Errorf("reading its copy: %w", reason(err))
@@ -136,9 +148,17 @@ func (p *Program) Close() error {
 // it forks.
 func (p *Program) runnable() string {
 	if p.memory == nil {
-		return p.stored
+		return p.onDisk()
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", p.memory.Fd())
+}
+
+// onDisk is the path of what is executed, or nothing if it is in memory.
+func (p *Program) onDisk() string {
+	if p.place != "" {
+		return p.place
+	}
+	return p.stored
 }
 
 func identify(f *os.File) (identity, error) {

@@ -33,7 +33,7 @@ func binary(t *testing.T) (path, hash string) {
 func TestSealedInMemory(t *testing.T) {
 	t.Parallel()
 	path, hash := binary(t)
-	p, err := sandbox.Seal(path, t.TempDir())
+	p, err := sandbox.Seal(path, t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,9 @@ func TestSealedOnDisk(t *testing.T) {
 		seal       func(string, string) (*sandbox.Program, error)
 	}{
 		{path, hash, sandbox.SealOnDisk},
-		{script(t, text), hex.EncodeToString(sum[:]), sandbox.Seal},
+		{script(t, text), hex.EncodeToString(sum[:]), func(path, store string) (*sandbox.Program, error) {
+			return sandbox.Seal(path, store, false)
+		}},
 	} {
 		store := filepath.Join(t.TempDir(), "store")
 		p, err := test.seal(test.path, store)
@@ -127,7 +129,7 @@ func TestNotSealed(t *testing.T) {
 		filepath.Dir(path): "its file is not a regular file",
 		path + ".none":     "reading its file: no such file or directory",
 	} {
-		if _, err := sandbox.Seal(path, t.TempDir()); err == nil || err.Error() != want {
+		if _, err := sandbox.Seal(path, t.TempDir(), false); err == nil || err.Error() != want {
 			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
@@ -177,4 +179,28 @@ func FuzzAlsoExecuted(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A script that belongs to several files runs where it is, and not once it is
+// another.
+func TestScriptInPlace(t *testing.T) {
+	t.Parallel()
+	path := script(t, "#!/bin/sh\nexit 0\n")
+	p, err := sandbox.Seal(path, t.TempDir(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Runnable() != path || !p.Fresh(path) {
+		t.Errorf("it is %+v", p)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if p.Fresh(path) {
+		t.Error("another script counts as the same")
+	}
+	compiled, _ := binary(t)
+	if p, err := sandbox.Seal(compiled, t.TempDir(), true); err != nil || p.Runnable() == compiled {
+		t.Errorf("a binary runs in place: %v, %v", p, err)
+	}
 }

@@ -6,6 +6,7 @@ package harness
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -111,6 +112,15 @@ func AddPlugin(t testing.TB, dir, name, folder string) {
 	if err := os.WriteFile(filepath.Join(dir, "datasette-secrets-plugin-"+name), data, 0o755); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Reading are the arguments that let the sandbox of a plugin read folders.
+func Reading(name string, folders ...string) []string {
+	list, err := json.Marshal(folders)
+	if err != nil {
+		panic(err) // not of a list of texts
+	}
+	return []string{"-s", "plugins.datasette-secrets.plugins." + name + ".read", string(list)}
 }
 
 // Env is the environment that tests give to the programs: only what they need

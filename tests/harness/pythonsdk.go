@@ -34,6 +34,17 @@ func PythonSDK(t testing.TB) string {
 	return python
 }
 
+// PythonReading are the arguments that let the sandbox of a plugin read the
+// libraries of an interpreter, and more folders.
+func PythonReading(t testing.TB, name, python string, folders ...string) []string {
+	t.Helper()
+	out, err := exec.Command(python, "-c", "import sys; print(sys.prefix); print(sys.base_prefix)").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Reading(name, append(folders, strings.Fields(string(out))...)...)
+}
+
 // InstallPython builds the wheel of the project in a folder of the repository
 // and installs it for an interpreter. What it depends on comes from the folder
 // that "make test" fills, so that no network is needed.

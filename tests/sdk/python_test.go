@@ -153,7 +153,7 @@ func TestPythonRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "probe.json"), []byte(`{"Refuse": true}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "probe", harness.PythonSDK(t), dir), "--root", "--plugins-dir", dir)})
 	wantPage(t, host.Get(t, "/-/plugins", root()), "RegisterSecrets failed")
 	if !strings.Contains(host.Stderr.String(), "told to refuse") {
 		t.Errorf("logged\n%s", host.Stderr)
@@ -209,7 +209,7 @@ func TestPythonExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, name), script, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "translator", python), "--root", "--plugins-dir", dir)})
 	wantPage(t, host.Get(t, "/-/secrets", root()), "TRANSLATE_API_KEY", "Key of the translation service", "Get a key")
 	wait(t, "the plugin's line", func() bool { return strings.Contains(host.Stderr.String(), "may_translate") })
 	if text := read(t, "examples/plugin-python/translator.py"); strings.Count(text, "\n") > 40 {
@@ -231,7 +231,7 @@ func TestPythonInDocs(t *testing.T) {
 		text := regexp.MustCompile("(?m)^"+m[1]).ReplaceAllString(m[2], "")
 		dir := t.TempDir()
 		harness.WritePythonPlugin(t, dir, "docs", strings.ReplaceAll(text, "wait(60)", "wait(0.1)"))
-		host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+		host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "docs", harness.PythonSDK(t), dir), "--root", "--plugins-dir", dir)})
 		secret := regexp.MustCompile(`"([A-Z_]{5,})"`).FindStringSubmatch(text)[1]
 		wantPage(t, host.Get(t, "/-/secrets", root()), secret)
 		wait(t, "a line about waiting", func() bool { return strings.Contains(host.Stderr.String(), "waiting for "+secret) })

@@ -167,7 +167,7 @@ func TestRefusing(t *testing.T) {
 	dir := harness.NodeDir(t)
 	harness.AddNodeProbe(t, dir, "probe")
 	harness.WriteFile(t, filepath.Join(dir, "probe.json"), `{"Refuse": true}`, 0o644)
-	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	host := harness.Start(t, harness.Options{Args: append(harness.Reading("probe", filepath.Dir(dir)), "--root", "--plugins-dir", dir)})
 	wantLog(t, host, "told to refuse")
 	wantShown(t, host, `RegisterSecrets failed \(Internal\)`)
 	if strings.Contains(host.Get(t, "/-/plugins", root()).Text, "told to refuse") {
@@ -223,10 +223,12 @@ func TestPrograms(t *testing.T) {
 		t.Errorf("the example has %d lines", n)
 	}
 	dir := harness.NodeDir(t)
+	args := []string{"--root", "--plugins-dir", dir}
 	for name, program := range programs {
 		harness.AddNodePlugin(t, dir, name, program)
+		args = append(args, harness.Reading(name, filepath.Dir(dir))...)
 	}
-	host := harness.Start(t, harness.Options{Args: []string{"--root", "--plugins-dir", dir}})
+	host := harness.Start(t, harness.Options{Args: args})
 	for name := range programs {
 		wantPlugin(t, host, name, "ready")
 	}
