@@ -8,6 +8,8 @@
 //	defer h.Close(context.Background())
 //	http.ListenAndServe("127.0.0.1:8001", h.Handler())
 //
+// A program whose host starts plugins calls [Enter] first of all.
+//
 // The command datasette-secrets is a thin layer of flags over this package.
 package host
 
