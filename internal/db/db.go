@@ -55,9 +55,6 @@ type Tx struct {
 // Now is the instant of the transaction, the same for all its statements.
 func (t *Tx) Now() time.Time { return t.now }
 
-// Path is the file that is open.
-func (d *DB) Path() string { return d.path }
-
 // View runs fn in a transaction that only reads.
 func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	return d.transact(ctx, d.read, fn)

@@ -50,7 +50,7 @@ func memoryVariables(limit int64) []string {
 	}
 }
 
-// seal makes sure that program is a copy of the plugin's file as it is now.
+// seal makes sure that program is the plugin's file as it is now.
 // The copy of an unchanged file is used again.
 func (s *supervised) seal() error {
 	if err := allowed(s.path); err != nil {
@@ -74,9 +74,9 @@ func (s *supervised) inPlace() bool {
 	if s.host.cfg.Sandbox == sandbox.Off {
 		return true
 	}
-	folder := filepath.Dir(s.path)
+	folder := filepath.Dir(s.path) + "/"
 	return slices.ContainsFunc(s.host.cfg.Grants[s.name].Read, func(path string) bool {
-		return path == folder || strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
+		return strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
 	})
 }
 

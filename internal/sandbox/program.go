@@ -21,7 +21,9 @@ import (
 // A binary is copied into sealed memory. The interpreter of a script opens the
 // script by its name, for which memory is of no use: a script is copied into a
 // folder that is named after its hash, and hashed again before each start. So
-// is a binary where the kernel does not execute memory (vm.memfd_noexec).
+// is a binary where the kernel does not execute memory (vm.memfd_noexec). A
+// script that belongs to several files is not copied, because it would not find
+// them; see Seal.
 type Program struct {
 	// Hash is the SHA-256 of the program, in hexadecimal.
 	Hash string

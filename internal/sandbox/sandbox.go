@@ -18,7 +18,8 @@
 //	                               └─ exec ──▶ the program
 //
 // The program itself is a [Program]: a sealed copy in memory, or for scripts a
-// private copy on disk, whose hash is that of what runs.
+// private copy on disk, whose hash is that of what runs. Only a script that
+// belongs to several files runs where it is.
 package sandbox
 
 import (
