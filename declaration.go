@@ -8,24 +8,36 @@ type Declaration struct {
 	Description string // one sentence; the few HTML tags of the pages' allow-list are kept
 	ObtainURL   string // where to get the value, http or https
 	ObtainLabel string // the text of that link; without it there is no link
+	Pattern     string // optional: an RE2 expression that a whole value must match
+	Example     string // optional: what a value looks like; no real one
+	Multiline   bool   // values have several lines
+	Redact      Redact // how much of a stored value administrators may see
 }
+
+// Redact leaves the first and last characters of a value readable, so that
+// people recognise it. The zero Redact shows nothing.
+type Redact struct{ Prefix, Suffix int }
 
 // PluginState is where a plugin stands in its life.
 type PluginState string
 
 // The states of a plugin.
 const (
+	PluginPending  PluginState = "pending"  // waiting for its turn to start
 	PluginStarting PluginState = "starting" // launched, not yet declared its secrets
 	PluginReady    PluginState = "ready"    // answering
+	PluginDegraded PluginState = "degraded" // running, but it missed health probes or calls
 	PluginBackoff  PluginState = "backoff"  // failed or crashed; waiting to be started again
+	PluginFailed   PluginState = "failed"   // crashed too often; not started until it is enabled again
 	PluginStopped  PluginState = "stopped"  // the host is closing
-	PluginDisabled PluginState = "disabled" // turned off in the configuration
+	PluginDisabled PluginState = "disabled" // turned off by an administrator
 )
 
 // PluginStatus is what the host knows of one plugin, for /-/plugins.
 type PluginStatus struct {
 	Name       string // the file name without "datasette-secrets-plugin-"
 	Version    string // as the plugin states it; may be empty
+	Hash       string // of its program, "sha256:" and 64 hexadecimal digits; empty before its first start
 	State      PluginState
 	Since      time.Time // when it entered State
 	Restarts   int       // how often it was started again

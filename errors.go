@@ -22,6 +22,10 @@ var (
 	// ErrDenied.
 	ErrNotDeclared = fmt.Errorf("%w: secret not declared by this plugin", ErrDenied)
 
+	// ErrNotApproved: a plugin asked for a secret that it declared, but an
+	// administrator has not approved that. It is also ErrDenied.
+	ErrNotApproved = fmt.Errorf("%w: an administrator has to approve this first", ErrDenied)
+
 	// ErrNotFound: no such secret or version, and none may be made.
 	ErrNotFound = errors.New("not found")
 

@@ -32,7 +32,7 @@ type exitCode struct {
 func exitCodes() []exitCode {
 	return []exitCode{
 		{2, "the command line is wrong", []error{errUsage, config.ErrUsage, secrets.ErrInvalid}},
-		{3, "permission denied", []error{secrets.ErrDenied, secrets.ErrNotDeclared}},
+		{3, "permission denied", []error{secrets.ErrDenied, secrets.ErrNotDeclared, secrets.ErrNotApproved}},
 		{4, "no such secret, or it is not set", []error{secrets.ErrNotFound, secrets.ErrNotSet}},
 		{5, "no encryption key is configured", []error{secrets.ErrNotConfigured}},
 		{6, "the keys are sealed", []error{secrets.ErrSealed}},

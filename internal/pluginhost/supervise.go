@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -31,6 +32,8 @@ type supervised struct {
 
 	program *sandbox.Program // what was last started; nil before the first time
 	told    []string         // what of its sandbox the log knows to be missing
+
+	serving atomic.Pointer[launch] // the launch that is ready, or nil
 
 	mu    sync.Mutex
 	state secrets.PluginStatus
@@ -124,8 +127,10 @@ func (s *supervised) live() (lasted time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
+	s.serving.Store(l)
 	began := time.Now()
 	err = s.watch(l)
+	s.serving.CompareAndSwap(l, nil) // before it is stopped: no more calls
 	lasted = time.Since(began)
 	return lasted, errors.Join(err, l.stop(s.host.patience))
 }

@@ -24,11 +24,74 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Change_Kind int32
+
+const (
+	Change_KIND_UNSPECIFIED Change_Kind = 0
+	// The first message of every call: from here on, changes arrive. It names
+	// no secret.
+	Change_OPENED Change_Kind = 1
+	// A secret has a new value.
+	Change_UPDATED Change_Kind = 2
+	// A secret has no value any more, or the plugin may not read it.
+	Change_REVOKED Change_Kind = 3
+	// Changes may have been missed: whatever is kept is to be read again. It
+	// names no secret.
+	Change_RESYNC Change_Kind = 4
+)
+
+// Enum value maps for Change_Kind.
+var (
+	Change_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "OPENED",
+		2: "UPDATED",
+		3: "REVOKED",
+		4: "RESYNC",
+	}
+	Change_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"OPENED":           1,
+		"UPDATED":          2,
+		"REVOKED":          3,
+		"RESYNC":           4,
+	}
+)
+
+func (x Change_Kind) Enum() *Change_Kind {
+	p := new(Change_Kind)
+	*p = x
+	return p
+}
+
+func (x Change_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Change_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_host_proto_enumTypes[0].Descriptor()
+}
+
+func (Change_Kind) Type() protoreflect.EnumType {
+	return &file_host_proto_enumTypes[0]
+}
+
+func (x Change_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Change_Kind.Descriptor instead.
+func (Change_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{6, 0}
+}
+
 type GetSecretRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// On whose behalf, as the plugin asserts it; empty for nobody in particular.
-	ActorId       string `protobuf:"bytes,2,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	ActorId string `protobuf:"bytes,2,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	// Optional: the token that the host gave with the actor; it proves actor_id.
+	ActorToken    string `protobuf:"bytes,3,opt,name=actor_token,json=actorToken,proto3" json:"actor_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -77,11 +140,22 @@ func (x *GetSecretRequest) GetActorId() string {
 	return ""
 }
 
+func (x *GetSecretRequest) GetActorToken() string {
+	if x != nil {
+		return x.ActorToken
+	}
+	return ""
+}
+
 type GetSecretResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Value []byte                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	// "env" or "database".
-	Source        string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// Of the value, from the database; 0 from elsewhere.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// How long the plugin may keep the value while it watches; 0 forbids it.
+	MaxAgeSeconds uint32 `protobuf:"varint,4,opt,name=max_age_seconds,json=maxAgeSeconds,proto3" json:"max_age_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,17 +204,326 @@ func (x *GetSecretResponse) GetSource() string {
 	return ""
 }
 
+func (x *GetSecretResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *GetSecretResponse) GetMaxAgeSeconds() uint32 {
+	if x != nil {
+		return x.MaxAgeSeconds
+	}
+	return 0
+}
+
+type GetSecretsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 100.
+	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	ActorId       string   `protobuf:"bytes,2,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	ActorToken    string   `protobuf:"bytes,3,opt,name=actor_token,json=actorToken,proto3" json:"actor_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSecretsRequest) Reset() {
+	*x = GetSecretsRequest{}
+	mi := &file_host_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSecretsRequest) ProtoMessage() {}
+
+func (x *GetSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_host_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSecretsRequest.ProtoReflect.Descriptor instead.
+func (*GetSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetSecretsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *GetSecretsRequest) GetActorId() string {
+	if x != nil {
+		return x.ActorId
+	}
+	return ""
+}
+
+func (x *GetSecretsRequest) GetActorToken() string {
+	if x != nil {
+		return x.ActorToken
+	}
+	return ""
+}
+
+type GetSecretsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each name, in their order.
+	Results       []*SecretResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSecretsResponse) Reset() {
+	*x = GetSecretsResponse{}
+	mi := &file_host_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSecretsResponse) ProtoMessage() {}
+
+func (x *GetSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_host_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSecretsResponse.ProtoReflect.Descriptor instead.
+func (*GetSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetSecretsResponse) GetResults() []*SecretResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// SecretResult is a value, or why there is none.
+type SecretResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Found *GetSecretResponse     `protobuf:"bytes,2,opt,name=found,proto3" json:"found,omitempty"`
+	// The reason that an error of GetSecret would have in its ErrorInfo, such as
+	// "SECRET_NOT_SET"; empty when a value was found.
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SecretResult) Reset() {
+	*x = SecretResult{}
+	mi := &file_host_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SecretResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SecretResult) ProtoMessage() {}
+
+func (x *SecretResult) ProtoReflect() protoreflect.Message {
+	mi := &file_host_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SecretResult.ProtoReflect.Descriptor instead.
+func (*SecretResult) Descriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SecretResult) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SecretResult) GetFound() *GetSecretResponse {
+	if x != nil {
+		return x.Found
+	}
+	return nil
+}
+
+func (x *SecretResult) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for every secret that the plugin declared.
+	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// The cursor of the last change that the plugin saw; empty at first.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_host_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_host_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WatchRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// Change says that something about a secret is different.
+type Change struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  Change_Kind            `protobuf:"varint,1,opt,name=kind,proto3,enum=secrets.host.v1.Change_Kind" json:"kind,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The newest version in the database; 0 when there is none.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Where to go on from, in WatchRequest.
+	Cursor        string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_host_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_host_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_host_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Change) GetKind() Change_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Change_KIND_UNSPECIFIED
+}
+
+func (x *Change) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Change) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Change) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 type CanAccessSecretRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	ActorId       string                 `protobuf:"bytes,2,opt,name=actor_id,json=actorId,proto3" json:"actor_id,omitempty"`
+	ActorToken    string                 `protobuf:"bytes,3,opt,name=actor_token,json=actorToken,proto3" json:"actor_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CanAccessSecretRequest) Reset() {
 	*x = CanAccessSecretRequest{}
-	mi := &file_host_proto_msgTypes[2]
+	mi := &file_host_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -152,7 +535,7 @@ func (x *CanAccessSecretRequest) String() string {
 func (*CanAccessSecretRequest) ProtoMessage() {}
 
 func (x *CanAccessSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[2]
+	mi := &file_host_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -165,7 +548,7 @@ func (x *CanAccessSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanAccessSecretRequest.ProtoReflect.Descriptor instead.
 func (*CanAccessSecretRequest) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{2}
+	return file_host_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CanAccessSecretRequest) GetName() string {
@@ -182,6 +565,13 @@ func (x *CanAccessSecretRequest) GetActorId() string {
 	return ""
 }
 
+func (x *CanAccessSecretRequest) GetActorToken() string {
+	if x != nil {
+		return x.ActorToken
+	}
+	return ""
+}
+
 type CanAccessSecretResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Allowed       bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
@@ -191,7 +581,7 @@ type CanAccessSecretResponse struct {
 
 func (x *CanAccessSecretResponse) Reset() {
 	*x = CanAccessSecretResponse{}
-	mi := &file_host_proto_msgTypes[3]
+	mi := &file_host_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -203,7 +593,7 @@ func (x *CanAccessSecretResponse) String() string {
 func (*CanAccessSecretResponse) ProtoMessage() {}
 
 func (x *CanAccessSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[3]
+	mi := &file_host_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -216,7 +606,7 @@ func (x *CanAccessSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CanAccessSecretResponse.ProtoReflect.Descriptor instead.
 func (*CanAccessSecretResponse) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{3}
+	return file_host_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CanAccessSecretResponse) GetAllowed() bool {
@@ -234,7 +624,7 @@ type ListSecretsRequest struct {
 
 func (x *ListSecretsRequest) Reset() {
 	*x = ListSecretsRequest{}
-	mi := &file_host_proto_msgTypes[4]
+	mi := &file_host_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +636,7 @@ func (x *ListSecretsRequest) String() string {
 func (*ListSecretsRequest) ProtoMessage() {}
 
 func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[4]
+	mi := &file_host_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +649,7 @@ func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ListSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{4}
+	return file_host_proto_rawDescGZIP(), []int{9}
 }
 
 type ListSecretsResponse struct {
@@ -271,7 +661,7 @@ type ListSecretsResponse struct {
 
 func (x *ListSecretsResponse) Reset() {
 	*x = ListSecretsResponse{}
-	mi := &file_host_proto_msgTypes[5]
+	mi := &file_host_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +673,7 @@ func (x *ListSecretsResponse) String() string {
 func (*ListSecretsResponse) ProtoMessage() {}
 
 func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[5]
+	mi := &file_host_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +686,7 @@ func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ListSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{5}
+	return file_host_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListSecretsResponse) GetSecrets() []*SecretStatus {
@@ -318,7 +708,7 @@ type SecretStatus struct {
 
 func (x *SecretStatus) Reset() {
 	*x = SecretStatus{}
-	mi := &file_host_proto_msgTypes[6]
+	mi := &file_host_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +720,7 @@ func (x *SecretStatus) String() string {
 func (*SecretStatus) ProtoMessage() {}
 
 func (x *SecretStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[6]
+	mi := &file_host_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +733,7 @@ func (x *SecretStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretStatus.ProtoReflect.Descriptor instead.
 func (*SecretStatus) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{6}
+	return file_host_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SecretStatus) GetName() string {
@@ -375,7 +765,7 @@ type GetConfigRequest struct {
 
 func (x *GetConfigRequest) Reset() {
 	*x = GetConfigRequest{}
-	mi := &file_host_proto_msgTypes[7]
+	mi := &file_host_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +777,7 @@ func (x *GetConfigRequest) String() string {
 func (*GetConfigRequest) ProtoMessage() {}
 
 func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[7]
+	mi := &file_host_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +790,7 @@ func (x *GetConfigRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigRequest.ProtoReflect.Descriptor instead.
 func (*GetConfigRequest) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{7}
+	return file_host_proto_rawDescGZIP(), []int{12}
 }
 
 type GetConfigResponse struct {
@@ -413,7 +803,7 @@ type GetConfigResponse struct {
 
 func (x *GetConfigResponse) Reset() {
 	*x = GetConfigResponse{}
-	mi := &file_host_proto_msgTypes[8]
+	mi := &file_host_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +815,7 @@ func (x *GetConfigResponse) String() string {
 func (*GetConfigResponse) ProtoMessage() {}
 
 func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_host_proto_msgTypes[8]
+	mi := &file_host_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +828,7 @@ func (x *GetConfigResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConfigResponse.ProtoReflect.Descriptor instead.
 func (*GetConfigResponse) Descriptor() ([]byte, []int) {
-	return file_host_proto_rawDescGZIP(), []int{8}
+	return file_host_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetConfigResponse) GetJson() []byte {
@@ -453,16 +843,49 @@ var File_host_proto protoreflect.FileDescriptor
 const file_host_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"host.proto\x12\x0fsecrets.host.v1\"A\n" +
+	"host.proto\x12\x0fsecrets.host.v1\"b\n" +
 	"\x10GetSecretRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\bactor_id\x18\x02 \x01(\tR\aactorId\"A\n" +
+	"\bactor_id\x18\x02 \x01(\tR\aactorId\x12\x1f\n" +
+	"\vactor_token\x18\x03 \x01(\tR\n" +
+	"actorToken\"\x83\x01\n" +
 	"\x11GetSecretResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12\x16\n" +
-	"\x06source\x18\x02 \x01(\tR\x06source\"G\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12&\n" +
+	"\x0fmax_age_seconds\x18\x04 \x01(\rR\rmaxAgeSeconds\"e\n" +
+	"\x11GetSecretsRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x19\n" +
+	"\bactor_id\x18\x02 \x01(\tR\aactorId\x12\x1f\n" +
+	"\vactor_token\x18\x03 \x01(\tR\n" +
+	"actorToken\"M\n" +
+	"\x12GetSecretsResponse\x127\n" +
+	"\aresults\x18\x01 \x03(\v2\x1d.secrets.host.v1.SecretResultR\aresults\"r\n" +
+	"\fSecretResult\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
+	"\x05found\x18\x02 \x01(\v2\".secrets.host.v1.GetSecretResponseR\x05found\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"<\n" +
+	"\fWatchRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x16\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\xd0\x01\n" +
+	"\x06Change\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.secrets.host.v1.Change.KindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x16\n" +
+	"\x06cursor\x18\x04 \x01(\tR\x06cursor\"N\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\n" +
+	"\n" +
+	"\x06OPENED\x10\x01\x12\v\n" +
+	"\aUPDATED\x10\x02\x12\v\n" +
+	"\aREVOKED\x10\x03\x12\n" +
+	"\n" +
+	"\x06RESYNC\x10\x04\"h\n" +
 	"\x16CanAccessSecretRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\bactor_id\x18\x02 \x01(\tR\aactorId\"3\n" +
+	"\bactor_id\x18\x02 \x01(\tR\aactorId\x12\x1f\n" +
+	"\vactor_token\x18\x03 \x01(\tR\n" +
+	"actorToken\"3\n" +
 	"\x17CanAccessSecretResponse\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\"\x14\n" +
 	"\x12ListSecretsRequest\"N\n" +
@@ -474,11 +897,14 @@ const file_host_proto_rawDesc = "" +
 	"\x06source\x18\x03 \x01(\tR\x06source\"\x12\n" +
 	"\x10GetConfigRequest\"'\n" +
 	"\x11GetConfigResponse\x12\x12\n" +
-	"\x04json\x18\x01 \x01(\fR\x04json2\x9d\x02\n" +
+	"\x04json\x18\x01 \x01(\fR\x04json2\xb7\x03\n" +
 	"\aSecrets\x12R\n" +
 	"\tGetSecret\x12!.secrets.host.v1.GetSecretRequest\x1a\".secrets.host.v1.GetSecretResponse\x12d\n" +
 	"\x0fCanAccessSecret\x12'.secrets.host.v1.CanAccessSecretRequest\x1a(.secrets.host.v1.CanAccessSecretResponse\x12X\n" +
-	"\vListSecrets\x12#.secrets.host.v1.ListSecretsRequest\x1a$.secrets.host.v1.ListSecretsResponse2c\n" +
+	"\vListSecrets\x12#.secrets.host.v1.ListSecretsRequest\x1a$.secrets.host.v1.ListSecretsResponse\x12U\n" +
+	"\n" +
+	"GetSecrets\x12\".secrets.host.v1.GetSecretsRequest\x1a#.secrets.host.v1.GetSecretsResponse\x12A\n" +
+	"\x05Watch\x12\x1d.secrets.host.v1.WatchRequest\x1a\x17.secrets.host.v1.Change0\x012c\n" +
 	"\rConfiguration\x12R\n" +
 	"\tGetConfig\x12!.secrets.host.v1.GetConfigRequest\x1a\".secrets.host.v1.GetConfigResponseBBZ@github.com/datasette-secrets/datasette-secrets/internal/pluginpbb\x06proto3"
 
@@ -494,33 +920,47 @@ func file_host_proto_rawDescGZIP() []byte {
 	return file_host_proto_rawDescData
 }
 
-var file_host_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_host_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_host_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_host_proto_goTypes = []any{
-	(*GetSecretRequest)(nil),        // 0: secrets.host.v1.GetSecretRequest
-	(*GetSecretResponse)(nil),       // 1: secrets.host.v1.GetSecretResponse
-	(*CanAccessSecretRequest)(nil),  // 2: secrets.host.v1.CanAccessSecretRequest
-	(*CanAccessSecretResponse)(nil), // 3: secrets.host.v1.CanAccessSecretResponse
-	(*ListSecretsRequest)(nil),      // 4: secrets.host.v1.ListSecretsRequest
-	(*ListSecretsResponse)(nil),     // 5: secrets.host.v1.ListSecretsResponse
-	(*SecretStatus)(nil),            // 6: secrets.host.v1.SecretStatus
-	(*GetConfigRequest)(nil),        // 7: secrets.host.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),       // 8: secrets.host.v1.GetConfigResponse
+	(Change_Kind)(0),                // 0: secrets.host.v1.Change.Kind
+	(*GetSecretRequest)(nil),        // 1: secrets.host.v1.GetSecretRequest
+	(*GetSecretResponse)(nil),       // 2: secrets.host.v1.GetSecretResponse
+	(*GetSecretsRequest)(nil),       // 3: secrets.host.v1.GetSecretsRequest
+	(*GetSecretsResponse)(nil),      // 4: secrets.host.v1.GetSecretsResponse
+	(*SecretResult)(nil),            // 5: secrets.host.v1.SecretResult
+	(*WatchRequest)(nil),            // 6: secrets.host.v1.WatchRequest
+	(*Change)(nil),                  // 7: secrets.host.v1.Change
+	(*CanAccessSecretRequest)(nil),  // 8: secrets.host.v1.CanAccessSecretRequest
+	(*CanAccessSecretResponse)(nil), // 9: secrets.host.v1.CanAccessSecretResponse
+	(*ListSecretsRequest)(nil),      // 10: secrets.host.v1.ListSecretsRequest
+	(*ListSecretsResponse)(nil),     // 11: secrets.host.v1.ListSecretsResponse
+	(*SecretStatus)(nil),            // 12: secrets.host.v1.SecretStatus
+	(*GetConfigRequest)(nil),        // 13: secrets.host.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),       // 14: secrets.host.v1.GetConfigResponse
 }
 var file_host_proto_depIdxs = []int32{
-	6, // 0: secrets.host.v1.ListSecretsResponse.secrets:type_name -> secrets.host.v1.SecretStatus
-	0, // 1: secrets.host.v1.Secrets.GetSecret:input_type -> secrets.host.v1.GetSecretRequest
-	2, // 2: secrets.host.v1.Secrets.CanAccessSecret:input_type -> secrets.host.v1.CanAccessSecretRequest
-	4, // 3: secrets.host.v1.Secrets.ListSecrets:input_type -> secrets.host.v1.ListSecretsRequest
-	7, // 4: secrets.host.v1.Configuration.GetConfig:input_type -> secrets.host.v1.GetConfigRequest
-	1, // 5: secrets.host.v1.Secrets.GetSecret:output_type -> secrets.host.v1.GetSecretResponse
-	3, // 6: secrets.host.v1.Secrets.CanAccessSecret:output_type -> secrets.host.v1.CanAccessSecretResponse
-	5, // 7: secrets.host.v1.Secrets.ListSecrets:output_type -> secrets.host.v1.ListSecretsResponse
-	8, // 8: secrets.host.v1.Configuration.GetConfig:output_type -> secrets.host.v1.GetConfigResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5,  // 0: secrets.host.v1.GetSecretsResponse.results:type_name -> secrets.host.v1.SecretResult
+	2,  // 1: secrets.host.v1.SecretResult.found:type_name -> secrets.host.v1.GetSecretResponse
+	0,  // 2: secrets.host.v1.Change.kind:type_name -> secrets.host.v1.Change.Kind
+	12, // 3: secrets.host.v1.ListSecretsResponse.secrets:type_name -> secrets.host.v1.SecretStatus
+	1,  // 4: secrets.host.v1.Secrets.GetSecret:input_type -> secrets.host.v1.GetSecretRequest
+	8,  // 5: secrets.host.v1.Secrets.CanAccessSecret:input_type -> secrets.host.v1.CanAccessSecretRequest
+	10, // 6: secrets.host.v1.Secrets.ListSecrets:input_type -> secrets.host.v1.ListSecretsRequest
+	3,  // 7: secrets.host.v1.Secrets.GetSecrets:input_type -> secrets.host.v1.GetSecretsRequest
+	6,  // 8: secrets.host.v1.Secrets.Watch:input_type -> secrets.host.v1.WatchRequest
+	13, // 9: secrets.host.v1.Configuration.GetConfig:input_type -> secrets.host.v1.GetConfigRequest
+	2,  // 10: secrets.host.v1.Secrets.GetSecret:output_type -> secrets.host.v1.GetSecretResponse
+	9,  // 11: secrets.host.v1.Secrets.CanAccessSecret:output_type -> secrets.host.v1.CanAccessSecretResponse
+	11, // 12: secrets.host.v1.Secrets.ListSecrets:output_type -> secrets.host.v1.ListSecretsResponse
+	4,  // 13: secrets.host.v1.Secrets.GetSecrets:output_type -> secrets.host.v1.GetSecretsResponse
+	7,  // 14: secrets.host.v1.Secrets.Watch:output_type -> secrets.host.v1.Change
+	14, // 15: secrets.host.v1.Configuration.GetConfig:output_type -> secrets.host.v1.GetConfigResponse
+	10, // [10:16] is the sub-list for method output_type
+	4,  // [4:10] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_host_proto_init() }
@@ -533,13 +973,14 @@ func file_host_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_host_proto_rawDesc), len(file_host_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   9,
+			NumEnums:      1,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
 		GoTypes:           file_host_proto_goTypes,
 		DependencyIndexes: file_host_proto_depIdxs,
+		EnumInfos:         file_host_proto_enumTypes,
 		MessageInfos:      file_host_proto_msgTypes,
 	}.Build()
 	File_host_proto = out.File

@@ -25,6 +25,8 @@ const (
 	Secrets_GetSecret_FullMethodName       = "/secrets.host.v1.Secrets/GetSecret"
 	Secrets_CanAccessSecret_FullMethodName = "/secrets.host.v1.Secrets/CanAccessSecret"
 	Secrets_ListSecrets_FullMethodName     = "/secrets.host.v1.Secrets/ListSecrets"
+	Secrets_GetSecrets_FullMethodName      = "/secrets.host.v1.Secrets/GetSecrets"
+	Secrets_Watch_FullMethodName           = "/secrets.host.v1.Secrets/Watch"
 )
 
 // SecretsClient is the client API for Secrets service.
@@ -39,6 +41,11 @@ type SecretsClient interface {
 	CanAccessSecret(ctx context.Context, in *CanAccessSecretRequest, opts ...grpc.CallOption) (*CanAccessSecretResponse, error)
 	// ListSecrets tells which declared secrets have a value. It is no use.
 	ListSecrets(ctx context.Context, in *ListSecretsRequest, opts ...grpc.CallOption) (*ListSecretsResponse, error)
+	// GetSecrets returns many values at once. Each counts as a use.
+	GetSecrets(ctx context.Context, in *GetSecretsRequest, opts ...grpc.CallOption) (*GetSecretsResponse, error)
+	// Watch tells of changes for as long as the call lives, never with values.
+	// A reader that is too slow is cut off, with RESOURCE_EXHAUSTED.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Change], error)
 }
 
 type secretsClient struct {
@@ -79,6 +86,35 @@ func (c *secretsClient) ListSecrets(ctx context.Context, in *ListSecretsRequest,
 	return out, nil
 }
 
+func (c *secretsClient) GetSecrets(ctx context.Context, in *GetSecretsRequest, opts ...grpc.CallOption) (*GetSecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSecretsResponse)
+	err := c.cc.Invoke(ctx, Secrets_GetSecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *secretsClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Change], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Secrets_ServiceDesc.Streams[0], Secrets_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, Change]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Secrets_WatchClient = grpc.ServerStreamingClient[Change]
+
 // SecretsServer is the server API for Secrets service.
 // All implementations must embed UnimplementedSecretsServer
 // for forward compatibility.
@@ -91,6 +127,11 @@ type SecretsServer interface {
 	CanAccessSecret(context.Context, *CanAccessSecretRequest) (*CanAccessSecretResponse, error)
 	// ListSecrets tells which declared secrets have a value. It is no use.
 	ListSecrets(context.Context, *ListSecretsRequest) (*ListSecretsResponse, error)
+	// GetSecrets returns many values at once. Each counts as a use.
+	GetSecrets(context.Context, *GetSecretsRequest) (*GetSecretsResponse, error)
+	// Watch tells of changes for as long as the call lives, never with values.
+	// A reader that is too slow is cut off, with RESOURCE_EXHAUSTED.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[Change]) error
 	mustEmbedUnimplementedSecretsServer()
 }
 
@@ -109,6 +150,12 @@ func (UnimplementedSecretsServer) CanAccessSecret(context.Context, *CanAccessSec
 }
 func (UnimplementedSecretsServer) ListSecrets(context.Context, *ListSecretsRequest) (*ListSecretsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSecrets not implemented")
+}
+func (UnimplementedSecretsServer) GetSecrets(context.Context, *GetSecretsRequest) (*GetSecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSecrets not implemented")
+}
+func (UnimplementedSecretsServer) Watch(*WatchRequest, grpc.ServerStreamingServer[Change]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedSecretsServer) mustEmbedUnimplementedSecretsServer() {}
 func (UnimplementedSecretsServer) testEmbeddedByValue()                 {}
@@ -185,6 +232,35 @@ func _Secrets_ListSecrets_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Secrets_GetSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SecretsServer).GetSecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Secrets_GetSecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SecretsServer).GetSecrets(ctx, req.(*GetSecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Secrets_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SecretsServer).Watch(m, &grpc.GenericServerStream[WatchRequest, Change]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Secrets_WatchServer = grpc.ServerStreamingServer[Change]
+
 // Secrets_ServiceDesc is the grpc.ServiceDesc for Secrets service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -204,8 +280,18 @@ var Secrets_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListSecrets",
 			Handler:    _Secrets_ListSecrets_Handler,
 		},
+		{
+			MethodName: "GetSecrets",
+			Handler:    _Secrets_GetSecrets_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _Secrets_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "host.proto",
 }
 

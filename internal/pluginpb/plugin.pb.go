@@ -36,7 +36,9 @@ type InitRequest struct {
 	PluginName string `protobuf:"bytes,3,opt,name=plugin_name,json=pluginName,proto3" json:"plugin_name,omitempty"`
 	// Path of the unix socket on which the host serves secrets.host.v1 to this
 	// plugin alone. The same certificates protect both directions.
-	HostAddress   string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
+	HostAddress string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
+	// Full names of the services that the host serves there.
+	HostServices  []string `protobuf:"bytes,5,rep,name=host_services,json=hostServices,proto3" json:"host_services,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +99,13 @@ func (x *InitRequest) GetHostAddress() string {
 		return x.HostAddress
 	}
 	return ""
+}
+
+func (x *InitRequest) GetHostServices() []string {
+	if x != nil {
+		return x.HostServices
+	}
+	return nil
 }
 
 type InitResponse struct {
@@ -307,11 +316,19 @@ func (x *RegisterSecretsResponse) GetSecrets() []*Secret {
 
 // Secret is a declaration, never a value.
 type Secret struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	ObtainUrl     string                 `protobuf:"bytes,3,opt,name=obtain_url,json=obtainUrl,proto3" json:"obtain_url,omitempty"`
-	ObtainLabel   string                 `protobuf:"bytes,4,opt,name=obtain_label,json=obtainLabel,proto3" json:"obtain_label,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	ObtainUrl   string                 `protobuf:"bytes,3,opt,name=obtain_url,json=obtainUrl,proto3" json:"obtain_url,omitempty"`
+	ObtainLabel string                 `protobuf:"bytes,4,opt,name=obtain_label,json=obtainLabel,proto3" json:"obtain_label,omitempty"`
+	// Optional: an RE2 expression that a whole value must match.
+	Pattern string `protobuf:"bytes,5,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Optional: what a value looks like, shown beside the field. No real value.
+	Example string `protobuf:"bytes,6,opt,name=example,proto3" json:"example,omitempty"`
+	// Whether values have several lines, such as a private key.
+	Multiline bool `protobuf:"varint,7,opt,name=multiline,proto3" json:"multiline,omitempty"`
+	// Optional: how much of a stored value may be shown to recognise it by.
+	Redact        *Redact `protobuf:"bytes,8,opt,name=redact,proto3" json:"redact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -374,6 +391,87 @@ func (x *Secret) GetObtainLabel() string {
 	return ""
 }
 
+func (x *Secret) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *Secret) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
+}
+
+func (x *Secret) GetMultiline() bool {
+	if x != nil {
+		return x.Multiline
+	}
+	return false
+}
+
+func (x *Secret) GetRedact() *Redact {
+	if x != nil {
+		return x.Redact
+	}
+	return nil
+}
+
+// Redact leaves so many characters at either end of a value readable.
+type Redact struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        uint32                 `protobuf:"varint,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Suffix        uint32                 `protobuf:"varint,2,opt,name=suffix,proto3" json:"suffix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Redact) Reset() {
+	*x = Redact{}
+	mi := &file_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Redact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Redact) ProtoMessage() {}
+
+func (x *Redact) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Redact.ProtoReflect.Descriptor instead.
+func (*Redact) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Redact) GetPrefix() uint32 {
+	if x != nil {
+		return x.Prefix
+	}
+	return 0
+}
+
+func (x *Redact) GetSuffix() uint32 {
+	if x != nil {
+		return x.Suffix
+	}
+	return 0
+}
+
 type StartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -382,7 +480,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +492,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[7]
+	mi := &file_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +505,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{7}
+	return file_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 type StartResponse struct {
@@ -418,7 +516,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_plugin_proto_msgTypes[8]
+	mi := &file_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +528,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[8]
+	mi := &file_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,20 +541,627 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{8}
+	return file_plugin_proto_rawDescGZIP(), []int{9}
+}
+
+type TestSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A secret that the plugin declared and was granted.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSecretRequest) Reset() {
+	*x = TestSecretRequest{}
+	mi := &file_plugin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSecretRequest) ProtoMessage() {}
+
+func (x *TestSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSecretRequest.ProtoReflect.Descriptor instead.
+func (*TestSecretRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TestSecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TestSecretRequest) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+type TestSecretResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ok    bool                   `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
+	// Optional: one sentence for the administrator, without the value.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestSecretResponse) Reset() {
+	*x = TestSecretResponse{}
+	mi := &file_plugin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestSecretResponse) ProtoMessage() {}
+
+func (x *TestSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestSecretResponse.ProtoReflect.Descriptor instead.
+func (*TestSecretResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *TestSecretResponse) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *TestSecretResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// Actor is who is signed in at the host.
+type Actor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The actor as JSON, usually with an "id"; empty for nobody.
+	Json []byte `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	// Proves the actor to the host for a few minutes, in
+	// secrets.host.v1.GetSecretRequest.actor_token; empty for nobody.
+	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Actor) Reset() {
+	*x = Actor{}
+	mi := &file_plugin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Actor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Actor) ProtoMessage() {}
+
+func (x *Actor) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Actor.ProtoReflect.Descriptor instead.
+func (*Actor) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Actor) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
+}
+
+func (x *Actor) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type MenuLinksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Actor         *Actor                 `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MenuLinksRequest) Reset() {
+	*x = MenuLinksRequest{}
+	mi := &file_plugin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MenuLinksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MenuLinksRequest) ProtoMessage() {}
+
+func (x *MenuLinksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MenuLinksRequest.ProtoReflect.Descriptor instead.
+func (*MenuLinksRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MenuLinksRequest) GetActor() *Actor {
+	if x != nil {
+		return x.Actor
+	}
+	return nil
+}
+
+type MenuLinksResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Links         []*MenuLink            `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MenuLinksResponse) Reset() {
+	*x = MenuLinksResponse{}
+	mi := &file_plugin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MenuLinksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MenuLinksResponse) ProtoMessage() {}
+
+func (x *MenuLinksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MenuLinksResponse.ProtoReflect.Descriptor instead.
+func (*MenuLinksResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *MenuLinksResponse) GetLinks() []*MenuLink {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+type MenuLink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A path on the host, such as /-/plugins/weather/, or an http or https URL.
+	Href          string `protobuf:"bytes,1,opt,name=href,proto3" json:"href,omitempty"`
+	Label         string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MenuLink) Reset() {
+	*x = MenuLink{}
+	mi := &file_plugin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MenuLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MenuLink) ProtoMessage() {}
+
+func (x *MenuLink) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MenuLink.ProtoReflect.Descriptor instead.
+func (*MenuLink) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MenuLink) GetHref() string {
+	if x != nil {
+		return x.Href
+	}
+	return ""
+}
+
+func (x *MenuLink) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+type ActorsFromIDsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActorsFromIDsRequest) Reset() {
+	*x = ActorsFromIDsRequest{}
+	mi := &file_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActorsFromIDsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActorsFromIDsRequest) ProtoMessage() {}
+
+func (x *ActorsFromIDsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActorsFromIDsRequest.ProtoReflect.Descriptor instead.
+func (*ActorsFromIDsRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ActorsFromIDsRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type ActorsFromIDsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By id, each actor as JSON; ids that are not known are left out.
+	Actors        map[string][]byte `protobuf:"bytes,1,rep,name=actors,proto3" json:"actors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActorsFromIDsResponse) Reset() {
+	*x = ActorsFromIDsResponse{}
+	mi := &file_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActorsFromIDsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActorsFromIDsResponse) ProtoMessage() {}
+
+func (x *ActorsFromIDsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActorsFromIDsResponse.ProtoReflect.Descriptor instead.
+func (*ActorsFromIDsResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ActorsFromIDsResponse) GetActors() map[string][]byte {
+	if x != nil {
+		return x.Actors
+	}
+	return nil
+}
+
+type ActorFromRequestRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The escaped path, without the query.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// Only headers that the administrator lets this plugin see, by their names
+	// in lower case.
+	Headers       map[string]string `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActorFromRequestRequest) Reset() {
+	*x = ActorFromRequestRequest{}
+	mi := &file_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActorFromRequestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActorFromRequestRequest) ProtoMessage() {}
+
+func (x *ActorFromRequestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActorFromRequestRequest.ProtoReflect.Descriptor instead.
+func (*ActorFromRequestRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ActorFromRequestRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ActorFromRequestRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *ActorFromRequestRequest) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+type ActorFromRequestResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The actor as JSON; empty when this plugin does not know the sender.
+	ActorJson     []byte `protobuf:"bytes,1,opt,name=actor_json,json=actorJson,proto3" json:"actor_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActorFromRequestResponse) Reset() {
+	*x = ActorFromRequestResponse{}
+	mi := &file_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActorFromRequestResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActorFromRequestResponse) ProtoMessage() {}
+
+func (x *ActorFromRequestResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActorFromRequestResponse.ProtoReflect.Descriptor instead.
+func (*ActorFromRequestResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ActorFromRequestResponse) GetActorJson() []byte {
+	if x != nil {
+		return x.ActorJson
+	}
+	return nil
+}
+
+type ListenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path of the socket to make.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Of this launch alone. Every request of the host carries the header
+	// Datasette-Secrets-Actor: PAYLOAD.MAC, with PAYLOAD the unpadded URL-safe
+	// Base64 of a JSON object and MAC that of the HMAC-SHA256 of PAYLOAD's text
+	// under this key. The object has "actor" (or null), "token" (see Actor),
+	// "method", "path" (as the plugin sees it, with the query) and "expires" (in
+	// seconds since 1970). A request without a valid header comes from elsewhere
+	// and is to be refused.
+	Key []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// The path under which the host shows the plugin's pages, such as
+	// /-/plugins/weather; it is not part of the paths that the plugin sees.
+	Prefix        string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenRequest) Reset() {
+	*x = ListenRequest{}
+	mi := &file_plugin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenRequest) ProtoMessage() {}
+
+func (x *ListenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenRequest.ProtoReflect.Descriptor instead.
+func (*ListenRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListenRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ListenRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ListenRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+type ListenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenResponse) Reset() {
+	*x = ListenResponse{}
+	mi := &file_plugin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenResponse) ProtoMessage() {}
+
+func (x *ListenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenResponse.ProtoReflect.Descriptor instead.
+func (*ListenResponse) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 var File_plugin_proto protoreflect.FileDescriptor
 
 const file_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\fplugin.proto\x12\x11secrets.plugin.v1\"\x9b\x01\n" +
+	"\fplugin.proto\x12\x11secrets.plugin.v1\"\xc0\x01\n" +
 	"\vInitRequest\x12!\n" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\x12%\n" +
 	"\x0eprotocol_minor\x18\x02 \x01(\rR\rprotocolMinor\x12\x1f\n" +
 	"\vplugin_name\x18\x03 \x01(\tR\n" +
 	"pluginName\x12!\n" +
-	"\fhost_address\x18\x04 \x01(\tR\vhostAddress\"D\n" +
+	"\fhost_address\x18\x04 \x01(\tR\vhostAddress\x12#\n" +
+	"\rhost_services\x18\x05 \x03(\tR\fhostServices\"D\n" +
 	"\fInitResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
 	"\bservices\x18\x02 \x03(\tR\bservices\"\x11\n" +
@@ -464,22 +1169,78 @@ const file_plugin_proto_rawDesc = "" +
 	"\x10ShutdownResponse\"\x18\n" +
 	"\x16RegisterSecretsRequest\"N\n" +
 	"\x17RegisterSecretsResponse\x123\n" +
-	"\asecrets\x18\x01 \x03(\v2\x19.secrets.plugin.v1.SecretR\asecrets\"\x80\x01\n" +
+	"\asecrets\x18\x01 \x03(\v2\x19.secrets.plugin.v1.SecretR\asecrets\"\x85\x02\n" +
 	"\x06Secret\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x1d\n" +
 	"\n" +
 	"obtain_url\x18\x03 \x01(\tR\tobtainUrl\x12!\n" +
-	"\fobtain_label\x18\x04 \x01(\tR\vobtainLabel\"\x0e\n" +
+	"\fobtain_label\x18\x04 \x01(\tR\vobtainLabel\x12\x18\n" +
+	"\apattern\x18\x05 \x01(\tR\apattern\x12\x18\n" +
+	"\aexample\x18\x06 \x01(\tR\aexample\x12\x1c\n" +
+	"\tmultiline\x18\a \x01(\bR\tmultiline\x121\n" +
+	"\x06redact\x18\b \x01(\v2\x19.secrets.plugin.v1.RedactR\x06redact\"8\n" +
+	"\x06Redact\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\rR\x06prefix\x12\x16\n" +
+	"\x06suffix\x18\x02 \x01(\rR\x06suffix\"\x0e\n" +
 	"\fStartRequest\"\x0f\n" +
-	"\rStartResponse2\xa9\x01\n" +
+	"\rStartResponse\"=\n" +
+	"\x11TestSecretRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\">\n" +
+	"\x12TestSecretResponse\x12\x0e\n" +
+	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"1\n" +
+	"\x05Actor\x12\x12\n" +
+	"\x04json\x18\x01 \x01(\fR\x04json\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"B\n" +
+	"\x10MenuLinksRequest\x12.\n" +
+	"\x05actor\x18\x01 \x01(\v2\x18.secrets.plugin.v1.ActorR\x05actor\"F\n" +
+	"\x11MenuLinksResponse\x121\n" +
+	"\x05links\x18\x01 \x03(\v2\x1b.secrets.plugin.v1.MenuLinkR\x05links\"4\n" +
+	"\bMenuLink\x12\x12\n" +
+	"\x04href\x18\x01 \x01(\tR\x04href\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\"(\n" +
+	"\x14ActorsFromIDsRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"\xa0\x01\n" +
+	"\x15ActorsFromIDsResponse\x12L\n" +
+	"\x06actors\x18\x01 \x03(\v24.secrets.plugin.v1.ActorsFromIDsResponse.ActorsEntryR\x06actors\x1a9\n" +
+	"\vActorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd4\x01\n" +
+	"\x17ActorFromRequestRequest\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12Q\n" +
+	"\aheaders\x18\x03 \x03(\v27.secrets.plugin.v1.ActorFromRequestRequest.HeadersEntryR\aheaders\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x18ActorFromRequestResponse\x12\x1d\n" +
+	"\n" +
+	"actor_json\x18\x01 \x01(\fR\tactorJson\"S\n" +
+	"\rListenRequest\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"\x10\n" +
+	"\x0eListenResponse2\xa9\x01\n" +
 	"\tLifecycle\x12G\n" +
 	"\x04Init\x12\x1e.secrets.plugin.v1.InitRequest\x1a\x1f.secrets.plugin.v1.InitResponse\x12S\n" +
 	"\bShutdown\x12\".secrets.plugin.v1.ShutdownRequest\x1a#.secrets.plugin.v1.ShutdownResponse2x\n" +
 	"\fDeclarations\x12h\n" +
 	"\x0fRegisterSecrets\x12).secrets.plugin.v1.RegisterSecretsRequest\x1a*.secrets.plugin.v1.RegisterSecretsResponse2U\n" +
 	"\aStarter\x12J\n" +
-	"\x05Start\x12\x1f.secrets.plugin.v1.StartRequest\x1a .secrets.plugin.v1.StartResponseBBZ@github.com/datasette-secrets/datasette-secrets/internal/pluginpbb\x06proto3"
+	"\x05Start\x12\x1f.secrets.plugin.v1.StartRequest\x1a .secrets.plugin.v1.StartResponse2f\n" +
+	"\tValidator\x12Y\n" +
+	"\n" +
+	"TestSecret\x12$.secrets.plugin.v1.TestSecretRequest\x1a%.secrets.plugin.v1.TestSecretResponse2^\n" +
+	"\x04Menu\x12V\n" +
+	"\tMenuLinks\x12#.secrets.plugin.v1.MenuLinksRequest\x1a$.secrets.plugin.v1.MenuLinksResponse2l\n" +
+	"\x06Actors\x12b\n" +
+	"\rActorsFromIDs\x12'.secrets.plugin.v1.ActorsFromIDsRequest\x1a(.secrets.plugin.v1.ActorsFromIDsResponse2|\n" +
+	"\rAuthenticator\x12k\n" +
+	"\x10ActorFromRequest\x12*.secrets.plugin.v1.ActorFromRequestRequest\x1a+.secrets.plugin.v1.ActorFromRequestResponse2U\n" +
+	"\x04Http\x12M\n" +
+	"\x06Listen\x12 .secrets.plugin.v1.ListenRequest\x1a!.secrets.plugin.v1.ListenResponseBBZ@github.com/datasette-secrets/datasette-secrets/internal/pluginpbb\x06proto3"
 
 var (
 	file_plugin_proto_rawDescOnce sync.Once
@@ -493,33 +1254,63 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_plugin_proto_goTypes = []any{
-	(*InitRequest)(nil),             // 0: secrets.plugin.v1.InitRequest
-	(*InitResponse)(nil),            // 1: secrets.plugin.v1.InitResponse
-	(*ShutdownRequest)(nil),         // 2: secrets.plugin.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),        // 3: secrets.plugin.v1.ShutdownResponse
-	(*RegisterSecretsRequest)(nil),  // 4: secrets.plugin.v1.RegisterSecretsRequest
-	(*RegisterSecretsResponse)(nil), // 5: secrets.plugin.v1.RegisterSecretsResponse
-	(*Secret)(nil),                  // 6: secrets.plugin.v1.Secret
-	(*StartRequest)(nil),            // 7: secrets.plugin.v1.StartRequest
-	(*StartResponse)(nil),           // 8: secrets.plugin.v1.StartResponse
+	(*InitRequest)(nil),              // 0: secrets.plugin.v1.InitRequest
+	(*InitResponse)(nil),             // 1: secrets.plugin.v1.InitResponse
+	(*ShutdownRequest)(nil),          // 2: secrets.plugin.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),         // 3: secrets.plugin.v1.ShutdownResponse
+	(*RegisterSecretsRequest)(nil),   // 4: secrets.plugin.v1.RegisterSecretsRequest
+	(*RegisterSecretsResponse)(nil),  // 5: secrets.plugin.v1.RegisterSecretsResponse
+	(*Secret)(nil),                   // 6: secrets.plugin.v1.Secret
+	(*Redact)(nil),                   // 7: secrets.plugin.v1.Redact
+	(*StartRequest)(nil),             // 8: secrets.plugin.v1.StartRequest
+	(*StartResponse)(nil),            // 9: secrets.plugin.v1.StartResponse
+	(*TestSecretRequest)(nil),        // 10: secrets.plugin.v1.TestSecretRequest
+	(*TestSecretResponse)(nil),       // 11: secrets.plugin.v1.TestSecretResponse
+	(*Actor)(nil),                    // 12: secrets.plugin.v1.Actor
+	(*MenuLinksRequest)(nil),         // 13: secrets.plugin.v1.MenuLinksRequest
+	(*MenuLinksResponse)(nil),        // 14: secrets.plugin.v1.MenuLinksResponse
+	(*MenuLink)(nil),                 // 15: secrets.plugin.v1.MenuLink
+	(*ActorsFromIDsRequest)(nil),     // 16: secrets.plugin.v1.ActorsFromIDsRequest
+	(*ActorsFromIDsResponse)(nil),    // 17: secrets.plugin.v1.ActorsFromIDsResponse
+	(*ActorFromRequestRequest)(nil),  // 18: secrets.plugin.v1.ActorFromRequestRequest
+	(*ActorFromRequestResponse)(nil), // 19: secrets.plugin.v1.ActorFromRequestResponse
+	(*ListenRequest)(nil),            // 20: secrets.plugin.v1.ListenRequest
+	(*ListenResponse)(nil),           // 21: secrets.plugin.v1.ListenResponse
+	nil,                              // 22: secrets.plugin.v1.ActorsFromIDsResponse.ActorsEntry
+	nil,                              // 23: secrets.plugin.v1.ActorFromRequestRequest.HeadersEntry
 }
 var file_plugin_proto_depIdxs = []int32{
-	6, // 0: secrets.plugin.v1.RegisterSecretsResponse.secrets:type_name -> secrets.plugin.v1.Secret
-	0, // 1: secrets.plugin.v1.Lifecycle.Init:input_type -> secrets.plugin.v1.InitRequest
-	2, // 2: secrets.plugin.v1.Lifecycle.Shutdown:input_type -> secrets.plugin.v1.ShutdownRequest
-	4, // 3: secrets.plugin.v1.Declarations.RegisterSecrets:input_type -> secrets.plugin.v1.RegisterSecretsRequest
-	7, // 4: secrets.plugin.v1.Starter.Start:input_type -> secrets.plugin.v1.StartRequest
-	1, // 5: secrets.plugin.v1.Lifecycle.Init:output_type -> secrets.plugin.v1.InitResponse
-	3, // 6: secrets.plugin.v1.Lifecycle.Shutdown:output_type -> secrets.plugin.v1.ShutdownResponse
-	5, // 7: secrets.plugin.v1.Declarations.RegisterSecrets:output_type -> secrets.plugin.v1.RegisterSecretsResponse
-	8, // 8: secrets.plugin.v1.Starter.Start:output_type -> secrets.plugin.v1.StartResponse
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6,  // 0: secrets.plugin.v1.RegisterSecretsResponse.secrets:type_name -> secrets.plugin.v1.Secret
+	7,  // 1: secrets.plugin.v1.Secret.redact:type_name -> secrets.plugin.v1.Redact
+	12, // 2: secrets.plugin.v1.MenuLinksRequest.actor:type_name -> secrets.plugin.v1.Actor
+	15, // 3: secrets.plugin.v1.MenuLinksResponse.links:type_name -> secrets.plugin.v1.MenuLink
+	22, // 4: secrets.plugin.v1.ActorsFromIDsResponse.actors:type_name -> secrets.plugin.v1.ActorsFromIDsResponse.ActorsEntry
+	23, // 5: secrets.plugin.v1.ActorFromRequestRequest.headers:type_name -> secrets.plugin.v1.ActorFromRequestRequest.HeadersEntry
+	0,  // 6: secrets.plugin.v1.Lifecycle.Init:input_type -> secrets.plugin.v1.InitRequest
+	2,  // 7: secrets.plugin.v1.Lifecycle.Shutdown:input_type -> secrets.plugin.v1.ShutdownRequest
+	4,  // 8: secrets.plugin.v1.Declarations.RegisterSecrets:input_type -> secrets.plugin.v1.RegisterSecretsRequest
+	8,  // 9: secrets.plugin.v1.Starter.Start:input_type -> secrets.plugin.v1.StartRequest
+	10, // 10: secrets.plugin.v1.Validator.TestSecret:input_type -> secrets.plugin.v1.TestSecretRequest
+	13, // 11: secrets.plugin.v1.Menu.MenuLinks:input_type -> secrets.plugin.v1.MenuLinksRequest
+	16, // 12: secrets.plugin.v1.Actors.ActorsFromIDs:input_type -> secrets.plugin.v1.ActorsFromIDsRequest
+	18, // 13: secrets.plugin.v1.Authenticator.ActorFromRequest:input_type -> secrets.plugin.v1.ActorFromRequestRequest
+	20, // 14: secrets.plugin.v1.Http.Listen:input_type -> secrets.plugin.v1.ListenRequest
+	1,  // 15: secrets.plugin.v1.Lifecycle.Init:output_type -> secrets.plugin.v1.InitResponse
+	3,  // 16: secrets.plugin.v1.Lifecycle.Shutdown:output_type -> secrets.plugin.v1.ShutdownResponse
+	5,  // 17: secrets.plugin.v1.Declarations.RegisterSecrets:output_type -> secrets.plugin.v1.RegisterSecretsResponse
+	9,  // 18: secrets.plugin.v1.Starter.Start:output_type -> secrets.plugin.v1.StartResponse
+	11, // 19: secrets.plugin.v1.Validator.TestSecret:output_type -> secrets.plugin.v1.TestSecretResponse
+	14, // 20: secrets.plugin.v1.Menu.MenuLinks:output_type -> secrets.plugin.v1.MenuLinksResponse
+	17, // 21: secrets.plugin.v1.Actors.ActorsFromIDs:output_type -> secrets.plugin.v1.ActorsFromIDsResponse
+	19, // 22: secrets.plugin.v1.Authenticator.ActorFromRequest:output_type -> secrets.plugin.v1.ActorFromRequestResponse
+	21, // 23: secrets.plugin.v1.Http.Listen:output_type -> secrets.plugin.v1.ListenResponse
+	15, // [15:24] is the sub-list for method output_type
+	6,  // [6:15] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -533,9 +1324,9 @@ func file_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   24,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   8,
 		},
 		GoTypes:           file_plugin_proto_goTypes,
 		DependencyIndexes: file_plugin_proto_depIdxs,

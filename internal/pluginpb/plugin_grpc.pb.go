@@ -387,3 +387,545 @@ var Starter_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "plugin.proto",
 }
+
+const (
+	Validator_TestSecret_FullMethodName = "/secrets.plugin.v1.Validator/TestSecret"
+)
+
+// ValidatorClient is the client API for Validator service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Validator is optional: it tries a value out, for an administrator who wants
+// to know whether it works.
+type ValidatorClient interface {
+	TestSecret(ctx context.Context, in *TestSecretRequest, opts ...grpc.CallOption) (*TestSecretResponse, error)
+}
+
+type validatorClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewValidatorClient(cc grpc.ClientConnInterface) ValidatorClient {
+	return &validatorClient{cc}
+}
+
+func (c *validatorClient) TestSecret(ctx context.Context, in *TestSecretRequest, opts ...grpc.CallOption) (*TestSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestSecretResponse)
+	err := c.cc.Invoke(ctx, Validator_TestSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ValidatorServer is the server API for Validator service.
+// All implementations must embed UnimplementedValidatorServer
+// for forward compatibility.
+//
+// Validator is optional: it tries a value out, for an administrator who wants
+// to know whether it works.
+type ValidatorServer interface {
+	TestSecret(context.Context, *TestSecretRequest) (*TestSecretResponse, error)
+	mustEmbedUnimplementedValidatorServer()
+}
+
+// UnimplementedValidatorServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedValidatorServer struct{}
+
+func (UnimplementedValidatorServer) TestSecret(context.Context, *TestSecretRequest) (*TestSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestSecret not implemented")
+}
+func (UnimplementedValidatorServer) mustEmbedUnimplementedValidatorServer() {}
+func (UnimplementedValidatorServer) testEmbeddedByValue()                   {}
+
+// UnsafeValidatorServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ValidatorServer will
+// result in compilation errors.
+type UnsafeValidatorServer interface {
+	mustEmbedUnimplementedValidatorServer()
+}
+
+func RegisterValidatorServer(s grpc.ServiceRegistrar, srv ValidatorServer) {
+	// If the following call panics, it indicates UnimplementedValidatorServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Validator_ServiceDesc, srv)
+}
+
+func _Validator_TestSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ValidatorServer).TestSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Validator_TestSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ValidatorServer).TestSecret(ctx, req.(*TestSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Validator_ServiceDesc is the grpc.ServiceDesc for Validator service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Validator_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "secrets.plugin.v1.Validator",
+	HandlerType: (*ValidatorServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "TestSecret",
+			Handler:    _Validator_TestSecret_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "plugin.proto",
+}
+
+const (
+	Menu_MenuLinks_FullMethodName = "/secrets.plugin.v1.Menu/MenuLinks"
+)
+
+// MenuClient is the client API for Menu service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Menu is optional: links for the menu of every page. A slow answer is left
+// out.
+type MenuClient interface {
+	MenuLinks(ctx context.Context, in *MenuLinksRequest, opts ...grpc.CallOption) (*MenuLinksResponse, error)
+}
+
+type menuClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewMenuClient(cc grpc.ClientConnInterface) MenuClient {
+	return &menuClient{cc}
+}
+
+func (c *menuClient) MenuLinks(ctx context.Context, in *MenuLinksRequest, opts ...grpc.CallOption) (*MenuLinksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MenuLinksResponse)
+	err := c.cc.Invoke(ctx, Menu_MenuLinks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// MenuServer is the server API for Menu service.
+// All implementations must embed UnimplementedMenuServer
+// for forward compatibility.
+//
+// Menu is optional: links for the menu of every page. A slow answer is left
+// out.
+type MenuServer interface {
+	MenuLinks(context.Context, *MenuLinksRequest) (*MenuLinksResponse, error)
+	mustEmbedUnimplementedMenuServer()
+}
+
+// UnimplementedMenuServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedMenuServer struct{}
+
+func (UnimplementedMenuServer) MenuLinks(context.Context, *MenuLinksRequest) (*MenuLinksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MenuLinks not implemented")
+}
+func (UnimplementedMenuServer) mustEmbedUnimplementedMenuServer() {}
+func (UnimplementedMenuServer) testEmbeddedByValue()              {}
+
+// UnsafeMenuServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to MenuServer will
+// result in compilation errors.
+type UnsafeMenuServer interface {
+	mustEmbedUnimplementedMenuServer()
+}
+
+func RegisterMenuServer(s grpc.ServiceRegistrar, srv MenuServer) {
+	// If the following call panics, it indicates UnimplementedMenuServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Menu_ServiceDesc, srv)
+}
+
+func _Menu_MenuLinks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MenuLinksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MenuServer).MenuLinks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Menu_MenuLinks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MenuServer).MenuLinks(ctx, req.(*MenuLinksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Menu_ServiceDesc is the grpc.ServiceDesc for Menu service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Menu_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "secrets.plugin.v1.Menu",
+	HandlerType: (*MenuServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "MenuLinks",
+			Handler:    _Menu_MenuLinks_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "plugin.proto",
+}
+
+const (
+	Actors_ActorsFromIDs_FullMethodName = "/secrets.plugin.v1.Actors/ActorsFromIDs"
+)
+
+// ActorsClient is the client API for Actors service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Actors is optional: it knows people by their ids, so that pages can show
+// names. A slow answer is left out.
+type ActorsClient interface {
+	ActorsFromIDs(ctx context.Context, in *ActorsFromIDsRequest, opts ...grpc.CallOption) (*ActorsFromIDsResponse, error)
+}
+
+type actorsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewActorsClient(cc grpc.ClientConnInterface) ActorsClient {
+	return &actorsClient{cc}
+}
+
+func (c *actorsClient) ActorsFromIDs(ctx context.Context, in *ActorsFromIDsRequest, opts ...grpc.CallOption) (*ActorsFromIDsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActorsFromIDsResponse)
+	err := c.cc.Invoke(ctx, Actors_ActorsFromIDs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ActorsServer is the server API for Actors service.
+// All implementations must embed UnimplementedActorsServer
+// for forward compatibility.
+//
+// Actors is optional: it knows people by their ids, so that pages can show
+// names. A slow answer is left out.
+type ActorsServer interface {
+	ActorsFromIDs(context.Context, *ActorsFromIDsRequest) (*ActorsFromIDsResponse, error)
+	mustEmbedUnimplementedActorsServer()
+}
+
+// UnimplementedActorsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedActorsServer struct{}
+
+func (UnimplementedActorsServer) ActorsFromIDs(context.Context, *ActorsFromIDsRequest) (*ActorsFromIDsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActorsFromIDs not implemented")
+}
+func (UnimplementedActorsServer) mustEmbedUnimplementedActorsServer() {}
+func (UnimplementedActorsServer) testEmbeddedByValue()                {}
+
+// UnsafeActorsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ActorsServer will
+// result in compilation errors.
+type UnsafeActorsServer interface {
+	mustEmbedUnimplementedActorsServer()
+}
+
+func RegisterActorsServer(s grpc.ServiceRegistrar, srv ActorsServer) {
+	// If the following call panics, it indicates UnimplementedActorsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Actors_ServiceDesc, srv)
+}
+
+func _Actors_ActorsFromIDs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActorsFromIDsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ActorsServer).ActorsFromIDs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Actors_ActorsFromIDs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ActorsServer).ActorsFromIDs(ctx, req.(*ActorsFromIDsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Actors_ServiceDesc is the grpc.ServiceDesc for Actors service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Actors_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "secrets.plugin.v1.Actors",
+	HandlerType: (*ActorsServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ActorsFromIDs",
+			Handler:    _Actors_ActorsFromIDs_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "plugin.proto",
+}
+
+const (
+	Authenticator_ActorFromRequest_FullMethodName = "/secrets.plugin.v1.Authenticator/ActorFromRequest"
+)
+
+// AuthenticatorClient is the client API for Authenticator service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Authenticator is optional and needs an administrator's approval: it says who
+// sends a request to the host. A slow or failing answer is nobody.
+type AuthenticatorClient interface {
+	ActorFromRequest(ctx context.Context, in *ActorFromRequestRequest, opts ...grpc.CallOption) (*ActorFromRequestResponse, error)
+}
+
+type authenticatorClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewAuthenticatorClient(cc grpc.ClientConnInterface) AuthenticatorClient {
+	return &authenticatorClient{cc}
+}
+
+func (c *authenticatorClient) ActorFromRequest(ctx context.Context, in *ActorFromRequestRequest, opts ...grpc.CallOption) (*ActorFromRequestResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActorFromRequestResponse)
+	err := c.cc.Invoke(ctx, Authenticator_ActorFromRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AuthenticatorServer is the server API for Authenticator service.
+// All implementations must embed UnimplementedAuthenticatorServer
+// for forward compatibility.
+//
+// Authenticator is optional and needs an administrator's approval: it says who
+// sends a request to the host. A slow or failing answer is nobody.
+type AuthenticatorServer interface {
+	ActorFromRequest(context.Context, *ActorFromRequestRequest) (*ActorFromRequestResponse, error)
+	mustEmbedUnimplementedAuthenticatorServer()
+}
+
+// UnimplementedAuthenticatorServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedAuthenticatorServer struct{}
+
+func (UnimplementedAuthenticatorServer) ActorFromRequest(context.Context, *ActorFromRequestRequest) (*ActorFromRequestResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActorFromRequest not implemented")
+}
+func (UnimplementedAuthenticatorServer) mustEmbedUnimplementedAuthenticatorServer() {}
+func (UnimplementedAuthenticatorServer) testEmbeddedByValue()                       {}
+
+// UnsafeAuthenticatorServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to AuthenticatorServer will
+// result in compilation errors.
+type UnsafeAuthenticatorServer interface {
+	mustEmbedUnimplementedAuthenticatorServer()
+}
+
+func RegisterAuthenticatorServer(s grpc.ServiceRegistrar, srv AuthenticatorServer) {
+	// If the following call panics, it indicates UnimplementedAuthenticatorServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Authenticator_ServiceDesc, srv)
+}
+
+func _Authenticator_ActorFromRequest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActorFromRequestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthenticatorServer).ActorFromRequest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Authenticator_ActorFromRequest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthenticatorServer).ActorFromRequest(ctx, req.(*ActorFromRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Authenticator_ServiceDesc is the grpc.ServiceDesc for Authenticator service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Authenticator_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "secrets.plugin.v1.Authenticator",
+	HandlerType: (*AuthenticatorServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ActorFromRequest",
+			Handler:    _Authenticator_ActorFromRequest_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "plugin.proto",
+}
+
+const (
+	Http_Listen_FullMethodName = "/secrets.plugin.v1.Http/Listen"
+)
+
+// HttpClient is the client API for Http service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Http is optional: pages of the plugin's own, which the host shows under
+// /-/plugins/NAME/. The plugin serves plain HTTP/1.1 on a unix socket.
+type HttpClient interface {
+	// Listen asks the plugin to serve; it answers once it does.
+	Listen(ctx context.Context, in *ListenRequest, opts ...grpc.CallOption) (*ListenResponse, error)
+}
+
+type httpClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewHttpClient(cc grpc.ClientConnInterface) HttpClient {
+	return &httpClient{cc}
+}
+
+func (c *httpClient) Listen(ctx context.Context, in *ListenRequest, opts ...grpc.CallOption) (*ListenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListenResponse)
+	err := c.cc.Invoke(ctx, Http_Listen_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// HttpServer is the server API for Http service.
+// All implementations must embed UnimplementedHttpServer
+// for forward compatibility.
+//
+// Http is optional: pages of the plugin's own, which the host shows under
+// /-/plugins/NAME/. The plugin serves plain HTTP/1.1 on a unix socket.
+type HttpServer interface {
+	// Listen asks the plugin to serve; it answers once it does.
+	Listen(context.Context, *ListenRequest) (*ListenResponse, error)
+	mustEmbedUnimplementedHttpServer()
+}
+
+// UnimplementedHttpServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedHttpServer struct{}
+
+func (UnimplementedHttpServer) Listen(context.Context, *ListenRequest) (*ListenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Listen not implemented")
+}
+func (UnimplementedHttpServer) mustEmbedUnimplementedHttpServer() {}
+func (UnimplementedHttpServer) testEmbeddedByValue()              {}
+
+// UnsafeHttpServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to HttpServer will
+// result in compilation errors.
+type UnsafeHttpServer interface {
+	mustEmbedUnimplementedHttpServer()
+}
+
+func RegisterHttpServer(s grpc.ServiceRegistrar, srv HttpServer) {
+	// If the following call panics, it indicates UnimplementedHttpServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Http_ServiceDesc, srv)
+}
+
+func _Http_Listen_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HttpServer).Listen(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Http_Listen_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HttpServer).Listen(ctx, req.(*ListenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Http_ServiceDesc is the grpc.ServiceDesc for Http service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Http_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "secrets.plugin.v1.Http",
+	HandlerType: (*HttpServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Listen",
+			Handler:    _Http_Listen_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "plugin.proto",
+}

@@ -32,6 +32,7 @@ func classes() []class {
 	return []class{
 		{secrets.ErrNotSet, codes.NotFound, "SECRET_NOT_SET"},
 		{secrets.ErrNotDeclared, codes.PermissionDenied, "SECRET_NOT_DECLARED"},
+		{secrets.ErrNotApproved, codes.PermissionDenied, "GRANT_PENDING"},
 		{secrets.ErrDenied, codes.PermissionDenied, "ACTOR_DENIED"},
 		{secrets.ErrSealed, codes.FailedPrecondition, "HOST_SEALED"},
 		{secrets.ErrNotConfigured, codes.FailedPrecondition, "NOT_CONFIGURED"},

@@ -31,6 +31,7 @@ func rows() map[string]row {
 	return map[string]row{
 		"ErrNotSet":        {secrets.ErrNotSet, codes.NotFound, "SECRET_NOT_SET"},
 		"ErrNotDeclared":   {secrets.ErrNotDeclared, codes.PermissionDenied, "SECRET_NOT_DECLARED"},
+		"ErrNotApproved":   {secrets.ErrNotApproved, codes.PermissionDenied, "GRANT_PENDING"},
 		"ErrDenied":        {secrets.ErrDenied, codes.PermissionDenied, "ACTOR_DENIED"},
 		"ErrSealed":        {secrets.ErrSealed, codes.FailedPrecondition, "HOST_SEALED"},
 		"ErrNotConfigured": {secrets.ErrNotConfigured, codes.FailedPrecondition, "NOT_CONFIGURED"},

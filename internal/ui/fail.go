@@ -34,6 +34,7 @@ func classes() []class {
 	return []class{
 		{secrets.ErrInvalid, http.StatusBadRequest, ""},
 		{secrets.ErrNotDeclared, http.StatusForbidden, "Permission denied"},
+		{secrets.ErrNotApproved, http.StatusForbidden, "Permission denied"},
 		{secrets.ErrDenied, http.StatusForbidden, "Permission denied"},
 		{secrets.ErrNotFound, http.StatusNotFound, ""},
 		{secrets.ErrNotSet, http.StatusNotFound, ""},

@@ -40,6 +40,7 @@ func TestEverySentinelHasAStatus(t *testing.T) {
 		"ErrInvalid":       {secrets.ErrInvalid, 400},
 		"ErrDenied":        {secrets.ErrDenied, 403},
 		"ErrNotDeclared":   {secrets.ErrNotDeclared, 403},
+		"ErrNotApproved":   {secrets.ErrNotApproved, 403},
 		"ErrNotFound":      {secrets.ErrNotFound, 404},
 		"ErrNotSet":        {secrets.ErrNotSet, 404},
 		"ErrNotConfigured": {secrets.ErrNotConfigured, 400},

@@ -61,6 +61,11 @@ export const reasons = {
     DeniedError,
     "permission denied: secret not declared by this plugin",
   ),
+  GRANT_PENDING: row(
+    grpc.status.PERMISSION_DENIED,
+    DeniedError,
+    "permission denied: an administrator has to approve this first",
+  ),
   ACTOR_DENIED: row(grpc.status.PERMISSION_DENIED, DeniedError),
   HOST_SEALED: row(grpc.status.FAILED_PRECONDITION, SealedError),
   NOT_CONFIGURED: row(grpc.status.FAILED_PRECONDITION, NotConfiguredError),

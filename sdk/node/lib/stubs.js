@@ -23,6 +23,15 @@ export default {
                     "ListSecrets": {
                       "requestType": "ListSecretsRequest",
                       "responseType": "ListSecretsResponse"
+                    },
+                    "GetSecrets": {
+                      "requestType": "GetSecretsRequest",
+                      "responseType": "GetSecretsResponse"
+                    },
+                    "Watch": {
+                      "requestType": "WatchRequest",
+                      "responseType": "Change",
+                      "responseStream": true
                     }
                   }
                 },
@@ -43,6 +52,10 @@ export default {
                     "actorId": {
                       "type": "string",
                       "id": 2
+                    },
+                    "actorToken": {
+                      "type": "string",
+                      "id": 3
                     }
                   }
                 },
@@ -55,6 +68,100 @@ export default {
                     "source": {
                       "type": "string",
                       "id": 2
+                    },
+                    "version": {
+                      "type": "uint64",
+                      "id": 3
+                    },
+                    "maxAgeSeconds": {
+                      "type": "uint32",
+                      "id": 4
+                    }
+                  }
+                },
+                "GetSecretsRequest": {
+                  "fields": {
+                    "names": {
+                      "rule": "repeated",
+                      "type": "string",
+                      "id": 1
+                    },
+                    "actorId": {
+                      "type": "string",
+                      "id": 2
+                    },
+                    "actorToken": {
+                      "type": "string",
+                      "id": 3
+                    }
+                  }
+                },
+                "GetSecretsResponse": {
+                  "fields": {
+                    "results": {
+                      "rule": "repeated",
+                      "type": "SecretResult",
+                      "id": 1
+                    }
+                  }
+                },
+                "SecretResult": {
+                  "fields": {
+                    "name": {
+                      "type": "string",
+                      "id": 1
+                    },
+                    "found": {
+                      "type": "GetSecretResponse",
+                      "id": 2
+                    },
+                    "error": {
+                      "type": "string",
+                      "id": 3
+                    }
+                  }
+                },
+                "WatchRequest": {
+                  "fields": {
+                    "names": {
+                      "rule": "repeated",
+                      "type": "string",
+                      "id": 1
+                    },
+                    "cursor": {
+                      "type": "string",
+                      "id": 2
+                    }
+                  }
+                },
+                "Change": {
+                  "fields": {
+                    "kind": {
+                      "type": "Kind",
+                      "id": 1
+                    },
+                    "name": {
+                      "type": "string",
+                      "id": 2
+                    },
+                    "version": {
+                      "type": "uint64",
+                      "id": 3
+                    },
+                    "cursor": {
+                      "type": "string",
+                      "id": 4
+                    }
+                  },
+                  "nested": {
+                    "Kind": {
+                      "values": {
+                        "KIND_UNSPECIFIED": 0,
+                        "OPENED": 1,
+                        "UPDATED": 2,
+                        "REVOKED": 3,
+                        "RESYNC": 4
+                      }
                     }
                   }
                 },
@@ -67,6 +174,10 @@ export default {
                     "actorId": {
                       "type": "string",
                       "id": 2
+                    },
+                    "actorToken": {
+                      "type": "string",
+                      "id": 3
                     }
                   }
                 },
@@ -173,6 +284,11 @@ export default {
                     "hostAddress": {
                       "type": "string",
                       "id": 4
+                    },
+                    "hostServices": {
+                      "rule": "repeated",
+                      "type": "string",
+                      "id": 5
                     }
                   }
                 },
@@ -224,6 +340,34 @@ export default {
                     "obtainLabel": {
                       "type": "string",
                       "id": 4
+                    },
+                    "pattern": {
+                      "type": "string",
+                      "id": 5
+                    },
+                    "example": {
+                      "type": "string",
+                      "id": 6
+                    },
+                    "multiline": {
+                      "type": "bool",
+                      "id": 7
+                    },
+                    "redact": {
+                      "type": "Redact",
+                      "id": 8
+                    }
+                  }
+                },
+                "Redact": {
+                  "fields": {
+                    "prefix": {
+                      "type": "uint32",
+                      "id": 1
+                    },
+                    "suffix": {
+                      "type": "uint32",
+                      "id": 2
                     }
                   }
                 },
@@ -231,6 +375,173 @@ export default {
                   "fields": {}
                 },
                 "StartResponse": {
+                  "fields": {}
+                },
+                "Validator": {
+                  "methods": {
+                    "TestSecret": {
+                      "requestType": "TestSecretRequest",
+                      "responseType": "TestSecretResponse"
+                    }
+                  }
+                },
+                "TestSecretRequest": {
+                  "fields": {
+                    "name": {
+                      "type": "string",
+                      "id": 1
+                    },
+                    "value": {
+                      "type": "bytes",
+                      "id": 2
+                    }
+                  }
+                },
+                "TestSecretResponse": {
+                  "fields": {
+                    "ok": {
+                      "type": "bool",
+                      "id": 1
+                    },
+                    "message": {
+                      "type": "string",
+                      "id": 2
+                    }
+                  }
+                },
+                "Actor": {
+                  "fields": {
+                    "json": {
+                      "type": "bytes",
+                      "id": 1
+                    },
+                    "token": {
+                      "type": "string",
+                      "id": 2
+                    }
+                  }
+                },
+                "Menu": {
+                  "methods": {
+                    "MenuLinks": {
+                      "requestType": "MenuLinksRequest",
+                      "responseType": "MenuLinksResponse"
+                    }
+                  }
+                },
+                "MenuLinksRequest": {
+                  "fields": {
+                    "actor": {
+                      "type": "Actor",
+                      "id": 1
+                    }
+                  }
+                },
+                "MenuLinksResponse": {
+                  "fields": {
+                    "links": {
+                      "rule": "repeated",
+                      "type": "MenuLink",
+                      "id": 1
+                    }
+                  }
+                },
+                "MenuLink": {
+                  "fields": {
+                    "href": {
+                      "type": "string",
+                      "id": 1
+                    },
+                    "label": {
+                      "type": "string",
+                      "id": 2
+                    }
+                  }
+                },
+                "Actors": {
+                  "methods": {
+                    "ActorsFromIDs": {
+                      "requestType": "ActorsFromIDsRequest",
+                      "responseType": "ActorsFromIDsResponse"
+                    }
+                  }
+                },
+                "ActorsFromIDsRequest": {
+                  "fields": {
+                    "ids": {
+                      "rule": "repeated",
+                      "type": "string",
+                      "id": 1
+                    }
+                  }
+                },
+                "ActorsFromIDsResponse": {
+                  "fields": {
+                    "actors": {
+                      "keyType": "string",
+                      "type": "bytes",
+                      "id": 1
+                    }
+                  }
+                },
+                "Authenticator": {
+                  "methods": {
+                    "ActorFromRequest": {
+                      "requestType": "ActorFromRequestRequest",
+                      "responseType": "ActorFromRequestResponse"
+                    }
+                  }
+                },
+                "ActorFromRequestRequest": {
+                  "fields": {
+                    "method": {
+                      "type": "string",
+                      "id": 1
+                    },
+                    "path": {
+                      "type": "string",
+                      "id": 2
+                    },
+                    "headers": {
+                      "keyType": "string",
+                      "type": "string",
+                      "id": 3
+                    }
+                  }
+                },
+                "ActorFromRequestResponse": {
+                  "fields": {
+                    "actorJson": {
+                      "type": "bytes",
+                      "id": 1
+                    }
+                  }
+                },
+                "Http": {
+                  "methods": {
+                    "Listen": {
+                      "requestType": "ListenRequest",
+                      "responseType": "ListenResponse"
+                    }
+                  }
+                },
+                "ListenRequest": {
+                  "fields": {
+                    "address": {
+                      "type": "string",
+                      "id": 1
+                    },
+                    "key": {
+                      "type": "bytes",
+                      "id": 2
+                    },
+                    "prefix": {
+                      "type": "string",
+                      "id": 3
+                    }
+                  }
+                },
+                "ListenResponse": {
                   "fields": {}
                 }
               }

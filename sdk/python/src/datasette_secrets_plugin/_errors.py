@@ -17,6 +17,10 @@ class NotDeclared(Denied):
     """The plugin did not declare this secret."""
 
 
+class NotApproved(Denied):
+    """The plugin declared this secret, but an administrator has not approved it."""
+
+
 class NotConfigured(SecretsError):
     """The host has no encryption key and so no database of secrets."""
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'datasette_secrets_plugin/_pb/host.proto\x12\x0fsecrets.host.v1\"2\n\x10GetSecretRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\"2\n\x11GetSecretResponse\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06source\x18\x02 \x01(\t\"8\n\x16\x43\x61nAccessSecretRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\"*\n\x17\x43\x61nAccessSecretResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\"\x14\n\x12ListSecretsRequest\"E\n\x13ListSecretsResponse\x12.\n\x07secrets\x18\x01 \x03(\x0b\x32\x1d.secrets.host.v1.SecretStatus\"9\n\x0cSecretStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\x08\x12\x0e\n\x06source\x18\x03 \x01(\t\"\x12\n\x10GetConfigRequest\"!\n\x11GetConfigResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x32\x9d\x02\n\x07Secrets\x12R\n\tGetSecret\x12!.secrets.host.v1.GetSecretRequest\x1a\".secrets.host.v1.GetSecretResponse\x12\x64\n\x0f\x43\x61nAccessSecret\x12\'.secrets.host.v1.CanAccessSecretRequest\x1a(.secrets.host.v1.CanAccessSecretResponse\x12X\n\x0bListSecrets\x12#.secrets.host.v1.ListSecretsRequest\x1a$.secrets.host.v1.ListSecretsResponse2c\n\rConfiguration\x12R\n\tGetConfig\x12!.secrets.host.v1.GetConfigRequest\x1a\".secrets.host.v1.GetConfigResponseBBZ@github.com/datasette-secrets/datasette-secrets/internal/pluginpbb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'datasette_secrets_plugin/_pb/host.proto\x12\x0fsecrets.host.v1\"G\n\x10GetSecretRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tor_token\x18\x03 \x01(\t\"\\\n\x11GetSecretResponse\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x17\n\x0fmax_age_seconds\x18\x04 \x01(\r\"I\n\x11GetSecretsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tor_token\x18\x03 \x01(\t\"D\n\x12GetSecretsResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.secrets.host.v1.SecretResult\"^\n\x0cSecretResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x05\x66ound\x18\x02 \x01(\x0b\x32\".secrets.host.v1.GetSecretResponse\x12\r\n\x05\x65rror\x18\x03 \x01(\t\"-\n\x0cWatchRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xb3\x01\n\x06\x43hange\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.secrets.host.v1.Change.Kind\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"N\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\n\n\x06OPENED\x10\x01\x12\x0b\n\x07UPDATED\x10\x02\x12\x0b\n\x07REVOKED\x10\x03\x12\n\n\x06RESYNC\x10\x04\"M\n\x16\x43\x61nAccessSecretRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x13\n\x0b\x61\x63tor_token\x18\x03 \x01(\t\"*\n\x17\x43\x61nAccessSecretResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\"\x14\n\x12ListSecretsRequest\"E\n\x13ListSecretsResponse\x12.\n\x07secrets\x18\x01 \x03(\x0b\x32\x1d.secrets.host.v1.SecretStatus\"9\n\x0cSecretStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\x08\x12\x0e\n\x06source\x18\x03 \x01(\t\"\x12\n\x10GetConfigRequest\"!\n\x11GetConfigResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x32\xb7\x03\n\x07Secrets\x12R\n\tGetSecret\x12!.secrets.host.v1.GetSecretRequest\x1a\".secrets.host.v1.GetSecretResponse\x12\x64\n\x0f\x43\x61nAccessSecret\x12\'.secrets.host.v1.CanAccessSecretRequest\x1a(.secrets.host.v1.CanAccessSecretResponse\x12X\n\x0bListSecrets\x12#.secrets.host.v1.ListSecretsRequest\x1a$.secrets.host.v1.ListSecretsResponse\x12U\n\nGetSecrets\x12\".secrets.host.v1.GetSecretsRequest\x1a#.secrets.host.v1.GetSecretsResponse\x12\x41\n\x05Watch\x12\x1d.secrets.host.v1.WatchRequest\x1a\x17.secrets.host.v1.Change0\x01\x32\x63\n\rConfiguration\x12R\n\tGetConfig\x12!.secrets.host.v1.GetConfigRequest\x1a\".secrets.host.v1.GetConfigResponseBBZ@github.com/datasette-secrets/datasette-secrets/internal/pluginpbb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,25 +33,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z@github.com/datasette-secrets/datasette-secrets/internal/pluginpb'
   _globals['_GETSECRETREQUEST']._serialized_start=60
-  _globals['_GETSECRETREQUEST']._serialized_end=110
-  _globals['_GETSECRETRESPONSE']._serialized_start=112
-  _globals['_GETSECRETRESPONSE']._serialized_end=162
-  _globals['_CANACCESSSECRETREQUEST']._serialized_start=164
-  _globals['_CANACCESSSECRETREQUEST']._serialized_end=220
-  _globals['_CANACCESSSECRETRESPONSE']._serialized_start=222
-  _globals['_CANACCESSSECRETRESPONSE']._serialized_end=264
-  _globals['_LISTSECRETSREQUEST']._serialized_start=266
-  _globals['_LISTSECRETSREQUEST']._serialized_end=286
-  _globals['_LISTSECRETSRESPONSE']._serialized_start=288
-  _globals['_LISTSECRETSRESPONSE']._serialized_end=357
-  _globals['_SECRETSTATUS']._serialized_start=359
-  _globals['_SECRETSTATUS']._serialized_end=416
-  _globals['_GETCONFIGREQUEST']._serialized_start=418
-  _globals['_GETCONFIGREQUEST']._serialized_end=436
-  _globals['_GETCONFIGRESPONSE']._serialized_start=438
-  _globals['_GETCONFIGRESPONSE']._serialized_end=471
-  _globals['_SECRETS']._serialized_start=474
-  _globals['_SECRETS']._serialized_end=759
-  _globals['_CONFIGURATION']._serialized_start=761
-  _globals['_CONFIGURATION']._serialized_end=860
+  _globals['_GETSECRETREQUEST']._serialized_end=131
+  _globals['_GETSECRETRESPONSE']._serialized_start=133
+  _globals['_GETSECRETRESPONSE']._serialized_end=225
+  _globals['_GETSECRETSREQUEST']._serialized_start=227
+  _globals['_GETSECRETSREQUEST']._serialized_end=300
+  _globals['_GETSECRETSRESPONSE']._serialized_start=302
+  _globals['_GETSECRETSRESPONSE']._serialized_end=370
+  _globals['_SECRETRESULT']._serialized_start=372
+  _globals['_SECRETRESULT']._serialized_end=466
+  _globals['_WATCHREQUEST']._serialized_start=468
+  _globals['_WATCHREQUEST']._serialized_end=513
+  _globals['_CHANGE']._serialized_start=516
+  _globals['_CHANGE']._serialized_end=695
+  _globals['_CHANGE_KIND']._serialized_start=617
+  _globals['_CHANGE_KIND']._serialized_end=695
+  _globals['_CANACCESSSECRETREQUEST']._serialized_start=697
+  _globals['_CANACCESSSECRETREQUEST']._serialized_end=774
+  _globals['_CANACCESSSECRETRESPONSE']._serialized_start=776
+  _globals['_CANACCESSSECRETRESPONSE']._serialized_end=818
+  _globals['_LISTSECRETSREQUEST']._serialized_start=820
+  _globals['_LISTSECRETSREQUEST']._serialized_end=840
+  _globals['_LISTSECRETSRESPONSE']._serialized_start=842
+  _globals['_LISTSECRETSRESPONSE']._serialized_end=911
+  _globals['_SECRETSTATUS']._serialized_start=913
+  _globals['_SECRETSTATUS']._serialized_end=970
+  _globals['_GETCONFIGREQUEST']._serialized_start=972
+  _globals['_GETCONFIGREQUEST']._serialized_end=990
+  _globals['_GETCONFIGRESPONSE']._serialized_start=992
+  _globals['_GETCONFIGRESPONSE']._serialized_end=1025
+  _globals['_SECRETS']._serialized_start=1028
+  _globals['_SECRETS']._serialized_end=1467
+  _globals['_CONFIGURATION']._serialized_start=1469
+  _globals['_CONFIGURATION']._serialized_end=1568
 # @@protoc_insertion_point(module_scope)

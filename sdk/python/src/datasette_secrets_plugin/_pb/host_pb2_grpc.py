@@ -50,6 +50,16 @@ class SecretsStub(object):
                 request_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsRequest.SerializeToString,
                 response_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsResponse.FromString,
                 _registered_method=True)
+        self.GetSecrets = channel.unary_unary(
+                '/secrets.host.v1.Secrets/GetSecrets',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/secrets.host.v1.Secrets/Watch',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.WatchRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.Change.FromString,
+                _registered_method=True)
 
 
 class SecretsServicer(object):
@@ -77,6 +87,21 @@ class SecretsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSecrets(self, request, context):
+        """GetSecrets returns many values at once. Each counts as a use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Watch tells of changes for as long as the call lives, never with values.
+        A reader that is too slow is cut off, with RESOURCE_EXHAUSTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecretsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +119,16 @@ def add_SecretsServicer_to_server(servicer, server):
                     servicer.ListSecrets,
                     request_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsRequest.FromString,
                     response_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsResponse.SerializeToString,
+            ),
+            'GetSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecrets,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.WatchRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_host__pb2.Change.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +213,60 @@ class Secrets(object):
             '/secrets.host.v1.Secrets/ListSecrets',
             datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsRequest.SerializeToString,
             datasette__secrets__plugin_dot___pb_dot_host__pb2.ListSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.host.v1.Secrets/GetSecrets',
+            datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_host__pb2.GetSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/secrets.host.v1.Secrets/Watch',
+            datasette__secrets__plugin_dot___pb_dot_host__pb2.WatchRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_host__pb2.Change.FromString,
             options,
             channel_credentials,
             insecure,

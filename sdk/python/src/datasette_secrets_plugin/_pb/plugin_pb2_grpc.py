@@ -297,3 +297,394 @@ class Starter(object):
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ValidatorStub(object):
+    """Validator is optional: it tries a value out, for an administrator who wants
+    to know whether it works.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.TestSecret = channel.unary_unary(
+                '/secrets.plugin.v1.Validator/TestSecret',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretResponse.FromString,
+                _registered_method=True)
+
+
+class ValidatorServicer(object):
+    """Validator is optional: it tries a value out, for an administrator who wants
+    to know whether it works.
+    """
+
+    def TestSecret(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ValidatorServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'TestSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestSecret,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'secrets.plugin.v1.Validator', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('secrets.plugin.v1.Validator', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Validator(object):
+    """Validator is optional: it tries a value out, for an administrator who wants
+    to know whether it works.
+    """
+
+    @staticmethod
+    def TestSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.plugin.v1.Validator/TestSecret',
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.TestSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class MenuStub(object):
+    """Menu is optional: links for the menu of every page. A slow answer is left
+    out.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.MenuLinks = channel.unary_unary(
+                '/secrets.plugin.v1.Menu/MenuLinks',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksResponse.FromString,
+                _registered_method=True)
+
+
+class MenuServicer(object):
+    """Menu is optional: links for the menu of every page. A slow answer is left
+    out.
+    """
+
+    def MenuLinks(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_MenuServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'MenuLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.MenuLinks,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'secrets.plugin.v1.Menu', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('secrets.plugin.v1.Menu', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Menu(object):
+    """Menu is optional: links for the menu of every page. A slow answer is left
+    out.
+    """
+
+    @staticmethod
+    def MenuLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.plugin.v1.Menu/MenuLinks',
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.MenuLinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ActorsStub(object):
+    """Actors is optional: it knows people by their ids, so that pages can show
+    names. A slow answer is left out.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ActorsFromIDs = channel.unary_unary(
+                '/secrets.plugin.v1.Actors/ActorsFromIDs',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsResponse.FromString,
+                _registered_method=True)
+
+
+class ActorsServicer(object):
+    """Actors is optional: it knows people by their ids, so that pages can show
+    names. A slow answer is left out.
+    """
+
+    def ActorsFromIDs(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ActorsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ActorsFromIDs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActorsFromIDs,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'secrets.plugin.v1.Actors', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('secrets.plugin.v1.Actors', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Actors(object):
+    """Actors is optional: it knows people by their ids, so that pages can show
+    names. A slow answer is left out.
+    """
+
+    @staticmethod
+    def ActorsFromIDs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.plugin.v1.Actors/ActorsFromIDs',
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorsFromIDsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class AuthenticatorStub(object):
+    """Authenticator is optional and needs an administrator's approval: it says who
+    sends a request to the host. A slow or failing answer is nobody.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ActorFromRequest = channel.unary_unary(
+                '/secrets.plugin.v1.Authenticator/ActorFromRequest',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestResponse.FromString,
+                _registered_method=True)
+
+
+class AuthenticatorServicer(object):
+    """Authenticator is optional and needs an administrator's approval: it says who
+    sends a request to the host. A slow or failing answer is nobody.
+    """
+
+    def ActorFromRequest(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AuthenticatorServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ActorFromRequest': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActorFromRequest,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'secrets.plugin.v1.Authenticator', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('secrets.plugin.v1.Authenticator', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Authenticator(object):
+    """Authenticator is optional and needs an administrator's approval: it says who
+    sends a request to the host. A slow or failing answer is nobody.
+    """
+
+    @staticmethod
+    def ActorFromRequest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.plugin.v1.Authenticator/ActorFromRequest',
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ActorFromRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class HttpStub(object):
+    """Http is optional: pages of the plugin's own, which the host shows under
+    /-/plugins/NAME/. The plugin serves plain HTTP/1.1 on a unix socket.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Listen = channel.unary_unary(
+                '/secrets.plugin.v1.Http/Listen',
+                request_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenRequest.SerializeToString,
+                response_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenResponse.FromString,
+                _registered_method=True)
+
+
+class HttpServicer(object):
+    """Http is optional: pages of the plugin's own, which the host shows under
+    /-/plugins/NAME/. The plugin serves plain HTTP/1.1 on a unix socket.
+    """
+
+    def Listen(self, request, context):
+        """Listen asks the plugin to serve; it answers once it does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_HttpServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Listen': grpc.unary_unary_rpc_method_handler(
+                    servicer.Listen,
+                    request_deserializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenRequest.FromString,
+                    response_serializer=datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'secrets.plugin.v1.Http', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('secrets.plugin.v1.Http', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Http(object):
+    """Http is optional: pages of the plugin's own, which the host shows under
+    /-/plugins/NAME/. The plugin serves plain HTTP/1.1 on a unix socket.
+    """
+
+    @staticmethod
+    def Listen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/secrets.plugin.v1.Http/Listen',
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenRequest.SerializeToString,
+            datasette__secrets__plugin_dot___pb_dot_plugin__pb2.ListenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
