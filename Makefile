@@ -30,9 +30,10 @@ unit:
 fuzz: ## every fuzz target for a few seconds
 	@FUZZTIME=$${FUZZTIME:-3s} scripts/fuzz
 
-soak: ## the long runs: every fuzz target for two minutes, the race tests ten times
+soak: test-setup ## the long runs: campaigns whole (harness.Soak), every fuzz target for two minutes, all tests five times
+	SOAK=1 $(GO) test -race -count 1 -timeout 120m ./...
 	@FUZZTIME=2m scripts/fuzz
-	$(GO) test -race -count 10 -timeout 60m ./...
+	$(GO) test -race -count 5 -timeout 120m ./...
 
 bench: test-setup ## figures as ratios; rewrites the table in docs/performance.md
 	$(GO) test -tags bench -count 1 -v ./tests/bench

@@ -90,6 +90,10 @@ func lookAtSources(t testing.TB) {
 // Clean removes what Build made. Call it at the end of TestMain.
 func Clean() { os.RemoveAll(filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()))) }
 
+// Soak tells whether "make soak" runs the tests: then a long campaign runs
+// whole, and otherwise only a short piece of it.
+func Soak() bool { return os.Getenv("SOAK") != "" }
+
 // Binary is the executable of the host.
 func Binary(t testing.TB) string { return Build(t, "cmd/datasette-secrets") }
 
