@@ -1,7 +1,8 @@
 // Package signing reads and writes the signed values that this host shares
 // with Datasette: the ds_actor and ds_messages cookies and the dstok_ tokens.
 // Whoever is signed in to one is signed in to the other, as long as both have
-// the same secret.
+// the same secret. It also makes the tokens that go with an actor to a plugin
+// and back; Datasette has no such thing.
 //
 // # The format
 //
