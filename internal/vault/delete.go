@@ -16,7 +16,11 @@ func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) 
 	if err := v.authorizeChange(caller); err != nil {
 		return err
 	}
-	token, keyName, err := v.keys.Encrypt(secrets.NewValue(""), v.now())
+	keys, err := v.ring()
+	if err != nil {
+		return err
+	}
+	token, keyName, err := keys.Encrypt(secrets.NewValue(""), v.now())
 	if err != nil {
 		return err
 	}
@@ -40,7 +44,11 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 	if err != nil {
 		return 0, err
 	}
-	value, err := v.decrypt(row)
+	keys, err := v.ring()
+	if err != nil {
+		return 0, err
+	}
+	value, err := decrypt(keys, row)
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
 // Source says where a value comes from.
@@ -21,8 +22,8 @@ const (
 // the database counts as used by the caller's actor, and that is recorded
 // before the value is returned; one from the environment leaves no trace.
 //
-// The errors are ErrNotDeclared, ErrNotSet, ErrNotConfigured, ErrIntegrity and
-// ErrUnavailable.
+// The errors are ErrNotDeclared, ErrNotSet, ErrNotConfigured, ErrSealed,
+// ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (secrets.Value, Source, error) {
 	if err := v.authorizeUse(caller, name); err != nil {
 		return secrets.Value{}, "", err
@@ -43,14 +44,15 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (se
 
 // stored reads and decrypts the newest version of a secret.
 func (v *Vault) stored(ctx context.Context, name string) (db.Row, secrets.Value, error) {
-	if v.keys == nil {
-		return db.Row{}, secrets.Value{}, secrets.ErrNotConfigured
+	keys, err := v.ring()
+	if err != nil {
+		return db.Row{}, secrets.Value{}, err
 	}
 	row, err := v.newest(ctx, name)
 	if err != nil {
 		return db.Row{}, secrets.Value{}, err
 	}
-	value, err := v.decrypt(row)
+	value, err := decrypt(keys, row)
 	return row, value, err
 }
 
@@ -68,8 +70,8 @@ func (v *Vault) newest(ctx context.Context, name string) (row db.Row, err error)
 	return row, err
 }
 
-func (v *Vault) decrypt(row db.Row) (secrets.Value, error) {
-	value, err := v.keys.Decrypt(row.KeyName, row.Encrypted)
+func decrypt(keys *keyring.Keyring, row db.Row) (secrets.Value, error) {
+	value, err := keys.Decrypt(row.KeyName, row.Encrypted)
 	if err != nil {
 		return secrets.Value{}, fmt.Errorf("decrypting version %d of %s: %w", row.Version, row.Name, err)
 	}
@@ -113,7 +115,7 @@ func (v *Vault) sourceOf(tx *db.Tx, name string) (Source, error) {
 		return SourceEnvironment, nil
 	}
 	row, found, err := tx.Newest(name)
-	if err != nil || !found || row.Deleted() || v.keys == nil {
+	if err != nil || !found || row.Deleted() || !v.Configured() {
 		return "", err
 	}
 	return SourceDatabase, nil

@@ -101,7 +101,7 @@ func (v *Vault) Show(ctx context.Context, caller secrets.Caller, name string) (S
 	if err := v.authorizeManage(caller); err != nil {
 		return Secret{}, nil, err
 	}
-	if v.keys == nil {
+	if !v.Configured() {
 		return Secret{}, nil, secrets.ErrNotConfigured
 	}
 	if err := v.checkName(ctx, name); err != nil {

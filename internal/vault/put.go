@@ -36,7 +36,11 @@ func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, val
 
 // insert encrypts value and commits it as the newest version of row.Name.
 func (v *Vault) insert(ctx context.Context, caller secrets.Caller, row db.Row, value secrets.Value) (version int64, err error) {
-	row.Encrypted, row.KeyName, err = v.keys.Encrypt(value, v.now())
+	keys, err := v.ring()
+	if err != nil {
+		return 0, err
+	}
+	row.Encrypted, row.KeyName, err = keys.Encrypt(value, v.now())
 	if err != nil {
 		return 0, err
 	}

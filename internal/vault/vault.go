@@ -39,7 +39,7 @@ type Config struct {
 // Vault guards the secrets of one database. It is safe for concurrent use.
 type Vault struct {
 	db              *db.DB
-	keys            *keyring.Keyring
+	keys            atomic.Pointer[keyState]
 	policy          *access.Policy
 	environment     source.Environment
 	allowUndeclared bool
@@ -51,19 +51,15 @@ type Vault struct {
 func New(cfg Config) *Vault {
 	v := &Vault{
 		db:              cfg.DB,
-		keys:            cfg.Keys,
 		policy:          cfg.Policy,
 		environment:     cfg.Environment,
 		allowUndeclared: cfg.AllowUndeclared,
 		now:             cfg.Now,
 	}
+	v.UseKeys(cfg.Keys)
 	v.declarations.Store(newDeclarations(nil))
 	return v
 }
-
-// Configured reports whether there is an encryption key, so that values can be
-// stored.
-func (v *Vault) Configured() bool { return v.keys != nil }
 
 // authorizeManage allows the acts of an administrator.
 func (v *Vault) authorizeManage(caller secrets.Caller) error {
@@ -86,10 +82,8 @@ func (v *Vault) authorizeChange(caller secrets.Caller) error {
 	if len(caller.Actor) == 0 {
 		return fmt.Errorf("%w: you must be signed in to change a secret", secrets.ErrDenied)
 	}
-	if v.keys == nil {
-		return secrets.ErrNotConfigured
-	}
-	return nil
+	_, err := v.ring()
+	return err
 }
 
 // authorizeUse allows a plugin to use a secret that it declared.
