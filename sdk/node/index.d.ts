@@ -22,6 +22,22 @@ export interface Secret {
   obtainUrl?: string;
   /** The text of the link to obtainUrl; without it there is no link. */
   obtainLabel?: string;
+  /** An expression (RE2) that a whole value must match. */
+  pattern?: string;
+  /** What a value looks like, shown beside the field. No real value. */
+  example?: string;
+  /** Whether values have several lines, such as a private key. */
+  multiline?: boolean;
+  /** How much of a stored value administrators may see; without it, nothing. */
+  redact?: Redact;
+}
+
+/** How many characters of a stored value stay readable, to recognise it by. */
+export interface Redact {
+  /** At its beginning. */
+  prefix?: number;
+  /** At its end. */
+  suffix?: number;
 }
 
 /** Makes a declaration: `secret("KEY", { description: "…" })`. */
@@ -144,6 +160,9 @@ export class NotSetError extends KnownError {}
 
 /** The plugin did not declare this secret, or the actor may not use it. */
 export class DeniedError extends KnownError {}
+
+/** The plugin declared this secret, but an administrator has not approved it. */
+export class NotApprovedError extends DeniedError {}
 
 /** The host has no encryption key and so no database of secrets. */
 export class NotConfiguredError extends KnownError {}

@@ -95,6 +95,9 @@ func TestFromInitToShutdown(t *testing.T) {
 			if d.GetName() != "KEY" || d.GetDescription() != "d" || d.GetObtainUrl() != "u" || d.GetObtainLabel() != "l" {
 				t.Errorf("declared %v", d)
 			}
+			if d.GetPattern() != "p" || d.GetExample() != "e" || !d.GetMultiline() || d.GetRedact().GetPrefix() != 0 || d.GetRedact().GetSuffix() != 4 {
+				t.Errorf("declared %v", d)
+			}
 			if _, err := c.starter().Start(callContext(t), &pluginpb.StartRequest{}); err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-/** @import { Secret } from "../index.js" */
+/** @import { Redact, Secret } from "../index.js" */
 
 /**
  * Makes a declaration.
@@ -38,10 +38,29 @@ function checkDeclaration(declared, index) {
     }
     return value;
   };
+  if (typeof (declared.multiline ?? false) !== "boolean") {
+    throw new TypeError(`the multiline of declared secret ${index + 1} is not true or false`);
+  }
   return {
     name: text("name"),
     description: text("description"),
     obtainUrl: text("obtainUrl"),
     obtainLabel: text("obtainLabel"),
+    pattern: text("pattern"),
+    example: text("example"),
+    multiline: declared.multiline ?? false,
+    redact: declared.redact == null ? undefined : checkRedact(declared.redact, index),
   };
+}
+
+/**
+ * @param {any} redact
+ * @param {number} index
+ * @returns {Required<Redact>}
+ */
+function checkRedact({ prefix = 0, suffix = 0 }, index) {
+  if (![prefix, suffix].every((n) => Number.isInteger(n) && n >= 0)) {
+    throw new TypeError(`the redact of declared secret ${index + 1} does not hold numbers of characters`);
+  }
+  return { prefix, suffix };
 }

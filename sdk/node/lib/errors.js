@@ -44,6 +44,15 @@ function known(code, text) {
 
 export class NotSetError extends known("SECRET_NOT_SET", "secret is not set") {}
 export class DeniedError extends known("ACTOR_DENIED", "permission denied") {}
+export class NotApprovedError extends DeniedError {
+  /**
+   * @param {string} [message]
+   * @param {ErrorOptions & { code?: string }} [options]
+   */
+  constructor(message = "permission denied: an administrator has to approve this first", options) {
+    super(message, { code: "GRANT_PENDING", ...options });
+  }
+}
 export class SealedError extends known("HOST_SEALED", "host is sealed") {}
 export class NotConfiguredError extends known("NOT_CONFIGURED", "datasette-secrets has not been configured") {}
 export class IntegrityError extends known("DECRYPT_FAILED", "stored secret cannot be read with the configured keys") {}
@@ -61,11 +70,7 @@ export const reasons = {
     DeniedError,
     "permission denied: secret not declared by this plugin",
   ),
-  GRANT_PENDING: row(
-    grpc.status.PERMISSION_DENIED,
-    DeniedError,
-    "permission denied: an administrator has to approve this first",
-  ),
+  GRANT_PENDING: row(grpc.status.PERMISSION_DENIED, NotApprovedError),
   ACTOR_DENIED: row(grpc.status.PERMISSION_DENIED, DeniedError),
   HOST_SEALED: row(grpc.status.FAILED_PRECONDITION, SealedError),
   NOT_CONFIGURED: row(grpc.status.FAILED_PRECONDITION, NotConfiguredError),

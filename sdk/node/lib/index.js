@@ -2,6 +2,7 @@ export { secret } from "./declare.js";
 export {
   DeniedError,
   IntegrityError,
+  NotApprovedError,
   NotConfiguredError,
   NotSetError,
   SealedError,

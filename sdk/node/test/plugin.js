@@ -3,7 +3,15 @@ import { serve, secret } from "../lib/index.js";
 
 /** @import { Host, Plugin } from "../index.js" */
 
-const declared = [secret("KEY", { description: "A key", obtainUrl: "https://example.com/", obtainLabel: "Get one" })];
+const declared = [
+  secret("KEY", {
+    description: "A key",
+    obtainUrl: "https://example.com/",
+    obtainLabel: "Get one",
+    pattern: "sk-.+",
+    redact: { prefix: 3 },
+  }),
+];
 
 /** @type {Record<string, Plugin>} */
 const plugins = {

@@ -52,7 +52,18 @@ test("the host's questions", async (t) => {
   });
   await refused(plugin.call(lifecycle.Init, {}), grpc.status.INVALID_ARGUMENT, /Init was called twice/);
   assert.deepEqual(await plugin.call(declarations.RegisterSecrets), {
-    secrets: [{ name: "KEY", description: "A key", obtainUrl: "https://example.com/", obtainLabel: "Get one" }],
+    secrets: [
+      {
+        name: "KEY",
+        description: "A key",
+        obtainUrl: "https://example.com/",
+        obtainLabel: "Get one",
+        pattern: "sk-.+",
+        example: "",
+        multiline: false,
+        redact: { prefix: 3, suffix: 0 },
+      },
+    ],
   });
   const unknown = { ...starter.Start, path: "/secrets.plugin.v1.Future/Hook" };
   await refused(plugin.call(unknown), grpc.status.UNIMPLEMENTED);
@@ -107,8 +118,8 @@ test("the plugin's questions", async (t) => {
     config: { url: "x" },
   });
   assert.deepEqual(asked.slice(0, 2), [
-    { name: "KEY", actorId: "root" },
-    { name: "OTHER", actorId: "" },
+    { name: "KEY", actorId: "root", actorToken: "" },
+    { name: "OTHER", actorId: "", actorToken: "" },
   ]);
 });
 

@@ -8,7 +8,10 @@ void same;
 void names;
 
 const plugin: types.Plugin = {
-  registerSecrets: () => [code.secret("KEY"), { name: "OTHER", description: "d" }],
+  registerSecrets: () => [
+    code.secret("KEY"),
+    { name: "OTHER", description: "d", pattern: ".+", multiline: true, redact: { prefix: 1 } },
+  ],
   async start(host, signal) {
     const value: types.Value = await host.getSecret("KEY", { actorId: "root", signal });
     const text: string = value.reveal();

@@ -58,6 +58,13 @@ test("errors have the words of the host", () => {
   }
 });
 
+test("what an administrator has not approved is also denied", () => {
+  const error = fromStatus("asking", toStatus(new sdk.NotApprovedError()));
+  assert.ok(error instanceof sdk.NotApprovedError && error instanceof sdk.DeniedError);
+  assert.deepEqual([error.name, error.code], ["NotApprovedError", "GRANT_PENDING"]);
+  assert.equal(error.message, "asking: permission denied: an administrator has to approve this first");
+});
+
 test("errors that name no reason", () => {
   const metadata = new grpc.Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from("hunter2"));
@@ -102,8 +109,21 @@ test("the stubs are those of the protos", () => {
 test("declarations are checked", () => {
   const declared = secret("KEY", { description: "d" });
   assert.deepEqual(declared, { name: "KEY", description: "d" });
-  assert.deepEqual(checkDeclarations([declared]), [{ ...declared, obtainUrl: "", obtainLabel: "" }]);
-  for (const wrong of [undefined, {}, [{ name: 1 }], [{ name: "KEY", obtainUrl: new URL("https://example.com") }]]) {
+  const empty = { obtainUrl: "", obtainLabel: "", pattern: "", example: "", multiline: false, redact: undefined };
+  assert.deepEqual(checkDeclarations([declared]), [{ ...empty, ...declared }]);
+  const full = { ...empty, ...declared, pattern: "sk-.*", example: "sk-1", multiline: true, redact: { prefix: 3 } };
+  assert.deepEqual(checkDeclarations([full]), [{ ...full, redact: { prefix: 3, suffix: 0 } }]);
+  for (const wrong of [
+    undefined,
+    {},
+    [undefined],
+    [{ name: 1 }],
+    [{ name: "KEY", obtainUrl: new URL("https://example.com") }],
+    [{ name: "KEY", multiline: "yes" }],
+    [{ name: "KEY", redact: { suffix: "4" } }],
+    [{ name: "KEY", redact: { prefix: -1 } }],
+    [{ name: "KEY", pattern: /a/ }],
+  ]) {
     assert.throws(() => checkDeclarations(wrong), TypeError);
   }
   assert.throws(() => sdk.serve(/** @type {any} */ ({})), /registerSecrets/);

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 
-from datasette_secrets_plugin import NotSet, Secret, SecretsError, serve
+from datasette_secrets_plugin import NotSet, Redact, Secret, SecretsError, serve
 
 print("to standard output, before the handshake")
 
@@ -14,7 +14,7 @@ class Declares:
     version = "1.2.3"
 
     def register_secrets(self):
-        return [Secret("KEY", "d", "u", "l")]
+        return [Secret("KEY", "d", "u", "l", pattern="p", example="e", multiline=True, redact=Redact(suffix=4))]
 
 
 class Works(Declares):

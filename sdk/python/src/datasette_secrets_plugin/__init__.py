@@ -20,8 +20,8 @@ them when it needs them::
 whose methods are awaited.
 """
 
-from ._declaration import Secret, SecretStatus
-from ._errors import Denied, IntegrityError, NotConfigured, NotSet, Sealed, SecretsError, Unavailable
+from ._declaration import Redact, Secret, SecretStatus
+from ._errors import Denied, IntegrityError, NotApproved, NotConfigured, NotSet, Sealed, SecretsError, Unavailable
 from ._host import AsyncHost, Host
 from ._plugin import Plugin
 from ._serve import serve
@@ -32,9 +32,11 @@ __all__ = [
     "Denied",
     "Host",
     "IntegrityError",
+    "NotApproved",
     "NotConfigured",
     "NotSet",
     "Plugin",
+    "Redact",
     "Sealed",
     "Secret",
     "SecretStatus",
@@ -45,5 +47,5 @@ __all__ = [
 ]
 
 # Tracebacks and logs name the errors as authors import them.
-for _error in (Denied, IntegrityError, NotConfigured, NotSet, Sealed, SecretsError, Unavailable):
+for _error in (Denied, IntegrityError, NotApproved, NotConfigured, NotSet, Sealed, SecretsError, Unavailable):
     _error.__module__ = __name__

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 
-from ._declaration import Secret
+from ._declaration import Redact, Secret
 from ._errors import Invalid, Unavailable
 from ._host import AsyncHost, Host
 from ._logs import new_logger
@@ -201,7 +201,15 @@ def _to_proto(secret: Secret) -> plugin_pb2.Secret:
         description=secret.description or "",
         obtain_url=secret.obtain_url or "",
         obtain_label=secret.obtain_label or "",
+        pattern=secret.pattern or "",
+        example=secret.example or "",
+        multiline=secret.multiline,
+        redact=None if secret.redact is None else _redact_to_proto(secret.redact),
     )
+
+
+def _redact_to_proto(redact: Redact) -> plugin_pb2.Redact:
+    return plugin_pb2.Redact(prefix=redact.prefix, suffix=redact.suffix)
 
 
 def _health() -> grpc.GenericRpcHandler:
