@@ -22,6 +22,7 @@ func floors() map[string]int {
 		"":                       1,
 		"internal/config":        1,
 		"internal/signing":       1,
+		"internal/keymem":        1,
 		"internal/pluginpb":      1,
 		"internal/access":        2,
 		"internal/db":            2,

@@ -11,24 +11,74 @@ package keyring
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"github.com/fernet/fernet-go"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/keymem"
 )
 
 // DefaultName is the name of the key that Python's datasette-secrets uses.
 const DefaultName = "default"
 
-// Keyring is a list of named keys, the first of which encrypts. It is safe for
-// concurrent use, and never changes.
-type Keyring struct{ keys []namedKey }
+// keyLen is the length of a Fernet key in bytes.
+const keyLen = 32
 
-type namedKey struct {
-	name string
-	key  *fernet.Key
+// Keyring is a list of named keys, the first of which encrypts. The keys are
+// in memory of their own, see package keymem. It is safe for concurrent use,
+// and never changes but by Wipe.
+type Keyring struct {
+	names  []string
+	memory *keymem.Block // the keys, one after the other
+}
+
+// New returns a keyring with these names, each of which fill writes the key
+// of: 32 bytes. The first encrypts.
+func New(names []string, fill func(i int, key []byte) error) (*Keyring, error) {
+	if len(names) == 0 || len(names) > maxKeys {
+		return nil, fmt.Errorf("%d keys are given, 1 to %d are allowed", len(names), maxKeys)
+	}
+	for i, name := range names {
+		if !keyName.MatchString(name) || slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("key %d of %d: its name is malformed or used twice", i+1, len(names))
+		}
+	}
+	memory, err := keymem.New(len(names) * keyLen)
+	if err != nil {
+		return nil, err
+	}
+	ring := &Keyring{names: slices.Clone(names), memory: memory}
+	err = memory.Use(func(all []byte) error {
+		for i := range names {
+			if err := fill(i, all[i*keyLen:(i+1)*keyLen:(i+1)*keyLen]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		ring.Wipe()
+		return nil, err
+	}
+	return ring, nil
+}
+
+// Wipe takes the keys from memory. Whatever needs them afterwards fails.
+func (k *Keyring) Wipe() { k.memory.Wipe() }
+
+// Memory says how the keys in memory are protected.
+func (k *Keyring) Memory() keymem.Kind { return k.memory.Kind() }
+
+// UseKey lets fn read the 32 bytes of one key, which it must not keep.
+func (k *Keyring) UseKey(name string, fn func(key []byte) error) error {
+	i := slices.Index(k.names, name)
+	if i < 0 {
+		return fmt.Errorf("%w: there is no key named %q", secrets.ErrNotFound, name)
+	}
+	return k.memory.Use(func(all []byte) error { return fn(all[i*keyLen : (i+1)*keyLen]) })
 }
 
 // Generate returns a new random key in the form that a configuration holds:
@@ -44,27 +94,28 @@ func Generate() (string, error) {
 // Encrypt returns the Fernet token of v under the first key, made at now, and
 // that key's name.
 func (k *Keyring) Encrypt(v secrets.Value, now time.Time) (token []byte, keyName string, err error) {
-	first := k.keys[0]
-	token, err = fernet.EncryptAndSignAtTime([]byte(v.Reveal()), first.key, now)
+	err = k.UseKey(k.names[0], func(key []byte) (err error) {
+		token, err = fernet.EncryptAndSignAtTime([]byte(v.Reveal()), (*fernet.Key)(key), now)
+		return err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("encrypting a secret: %w", err)
 	}
-	return token, first.name, nil
+	return token, k.names[0], nil
 }
 
 // Decrypt returns the clear text of a token. keyName, from the row that the
 // token stands in, says which key to try first. The error is ErrIntegrity when
 // no key opens the token, and says whether keyName is missing.
 func (k *Keyring) Decrypt(keyName string, token []byte) (secrets.Value, error) {
-	for _, key := range k.inOrder(keyName) {
-		// A time to live of zero asks for no check of the token's age.
-		text := fernet.VerifyAndDecrypt(token, 0, []*fernet.Key{key})
-		if text == nil {
-			continue
-		}
-		if !utf8.Valid(text) {
-			return secrets.Value{}, fmt.Errorf("%w: the stored value is not UTF-8 text", secrets.ErrIntegrity)
-		}
+	text, err := k.open(keyName, token)
+	if err != nil {
+		return secrets.Value{}, fmt.Errorf("decrypting a secret: %w", err)
+	}
+	if text != nil && !utf8.Valid(text) {
+		return secrets.Value{}, fmt.Errorf("%w: the stored value is not UTF-8 text", secrets.ErrIntegrity)
+	}
+	if text != nil {
 		return secrets.NewValue(string(text)), nil
 	}
 	if !k.has(keyName) {
@@ -73,32 +124,35 @@ func (k *Keyring) Decrypt(keyName string, token []byte) (secrets.Value, error) {
 	return secrets.Value{}, fmt.Errorf("%w: the key named %q does not open it", secrets.ErrIntegrity, keyName)
 }
 
-// Names returns the names of the keys, the encrypting one first.
-func (k *Keyring) Names() []string {
-	names := make([]string, len(k.keys))
-	for i, key := range k.keys {
-		names[i] = key.name
-	}
-	return names
-}
-
-func (k *Keyring) has(name string) bool {
-	for _, key := range k.keys {
-		if key.name == name {
-			return true
+// open tries the key of that name first, and returns nil when no key opens the
+// token. The empty text is not nil.
+func (k *Keyring) open(keyName string, token []byte) (text []byte, err error) {
+	err = k.memory.Use(func(all []byte) error {
+		for _, i := range k.inOrder(keyName) {
+			key := (*fernet.Key)(all[i*keyLen : (i+1)*keyLen])
+			// A time to live of zero asks for no check of the token's age.
+			if text = fernet.VerifyAndDecrypt(token, 0, []*fernet.Key{key}); text != nil {
+				return nil
+			}
 		}
-	}
-	return false
+		return nil
+	})
+	return text, err
 }
 
-// inOrder returns the keys with those called name in front.
-func (k *Keyring) inOrder(name string) []*fernet.Key {
-	var named, others []*fernet.Key
-	for _, key := range k.keys {
-		if key.name == name {
-			named = append(named, key.key)
+// Names returns the names of the keys, the encrypting one first.
+func (k *Keyring) Names() []string { return slices.Clone(k.names) }
+
+func (k *Keyring) has(name string) bool { return slices.Contains(k.names, name) }
+
+// inOrder returns the places of the keys, that of the key called name first.
+func (k *Keyring) inOrder(name string) []int {
+	var named, others []int
+	for i := range k.names {
+		if k.names[i] == name {
+			named = append(named, i)
 		} else {
-			others = append(others, key.key)
+			others = append(others, i)
 		}
 	}
 	return append(named, others...)

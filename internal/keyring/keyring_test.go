@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/keymem"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
@@ -187,4 +189,46 @@ func encrypt(t *testing.T, ring *keyring.Keyring, text string) ([]byte, string) 
 		t.Fatal(err)
 	}
 	return token, name
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	fill := func(_ int, key []byte) error { copy(key, "0123456789abcdef0123456789abcdef"); return nil }
+	for _, names := range [][]string{nil, {"a", "a"}, {"a b"}, {""}, make([]string, 101)} {
+		if _, err := keyring.New(names, fill); err == nil {
+			t.Errorf("a keyring of %d keys named %q", len(names), names)
+		}
+	}
+	failed := errors.New("failed")
+	if _, err := keyring.New([]string{"a"}, func(int, []byte) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A key is lent out, not given away, and after Wipe there is none.
+func TestUseKeyAndWipe(t *testing.T) {
+	t.Parallel()
+	ring := parse(t, []any{keyA, map[string]any{"name": "old", "key": keyB}})
+	token, _ := encrypt(t, ring, "one")
+	for name, want := range map[string]string{"k2": keyA, "old": keyB} {
+		err := ring.UseKey(name, func(key []byte) error {
+			if got := base64.URLEncoding.EncodeToString(key); got != want {
+				t.Errorf("%s is another key", name)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := ring.UseKey("nobody", nil); !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	ring.Wipe()
+	if _, err := ring.Decrypt("k2", token); !errors.Is(err, keymem.ErrWiped) {
+		t.Errorf("decrypts after Wipe: %v", err)
+	}
+	if _, _, err := ring.Encrypt(secrets.NewValue("x"), time.Now()); !errors.Is(err, keymem.ErrWiped) {
+		t.Errorf("encrypts after Wipe: %v", err)
+	}
 }

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
-
-	"github.com/fernet/fernet-go"
 )
 
 // encodedKeyLen is the length of 32 bytes in padded base64.
@@ -37,18 +36,22 @@ func Parse(value any) (*Keyring, error) {
 	if len(entries) > maxKeys {
 		return nil, fmt.Errorf("encryption-key: %d keys are listed, at most %d are allowed", len(entries), maxKeys)
 	}
-	ring := &Keyring{}
+	names, texts := make([]string, len(entries)), make([]string, len(entries))
 	for i, entry := range entries {
-		key, err := parseEntry(entry, defaultName(i, len(entries)))
+		names[i], texts[i], err = parseEntry(entry, defaultName(i, len(entries)))
 		if err != nil {
 			return nil, fmt.Errorf("encryption-key%s: %w", position(i, len(entries)), err)
 		}
-		if ring.has(key.name) {
-			return nil, fmt.Errorf("encryption-key%s: the name %q is used twice; give each key a name of its own", position(i, len(entries)), key.name)
+		if slices.Contains(names[:i], names[i]) {
+			return nil, fmt.Errorf("encryption-key%s: the name %q is used twice; give each key a name of its own", position(i, len(entries)), names[i])
 		}
-		ring.keys = append(ring.keys, key)
 	}
-	return ring, nil
+	return New(names, func(i int, key []byte) error {
+		if err := Decode(texts[i], key); err != nil {
+			return fmt.Errorf("encryption-key%s: %w", position(i, len(entries)), err)
+		}
+		return nil
+	})
 }
 
 func list(value any) ([]any, error) {
@@ -66,54 +69,54 @@ func list(value any) ([]any, error) {
 	return nil, errors.New(`encryption-key: must be a key, {"$env": NAME}, {"$file": PATH} or a list of keys; make a key with: datasette-secrets generate-encryption-key`)
 }
 
-func parseEntry(entry any, name string) (namedKey, error) {
+// parseEntry returns the name of an entry of the list, and the text of its key.
+func parseEntry(entry any, name string) (string, string, error) {
 	if block, ok := entry.(map[string]any); ok {
 		return parseNamed(block, name)
 	}
 	text, ok := entry.(string)
 	if !ok {
-		return namedKey{}, errors.New("is not a text; an environment variable that it names may be unset")
+		return "", "", errors.New("is not a text; an environment variable that it names may be unset")
 	}
-	key, err := decode(text)
-	return namedKey{name: name, key: key}, err
+	return name, text, nil
 }
 
-func parseNamed(block map[string]any, name string) (namedKey, error) {
+func parseNamed(block map[string]any, name string) (string, string, error) {
 	for field := range block {
 		if field != "name" && field != "key" {
-			return namedKey{}, fmt.Errorf(`has an unknown field %q; it takes "name" and "key"`, field)
+			return "", "", fmt.Errorf(`has an unknown field %q; it takes "name" and "key"`, field)
 		}
 	}
 	if given, ok := block["name"]; ok {
 		name, _ = given.(string)
 		if !keyName.MatchString(name) {
-			return namedKey{}, errors.New("its name must be 1 to 64 letters, digits or _ . -")
+			return "", "", errors.New("its name must be 1 to 64 letters, digits or _ . -")
 		}
 	}
 	text, ok := block["key"].(string)
 	if !ok {
-		return namedKey{}, errors.New(`its "key" is missing; an environment variable that it names may be unset`)
+		return "", "", errors.New(`its "key" is missing; an environment variable that it names may be unset`)
 	}
-	key, err := decode(text)
-	return namedKey{name: name, key: key}, err
+	return name, text, nil
 }
 
-// decode reads one key as Python's cryptography does, but strictly: a key that
-// only one of the two programs accepts would lock the other out.
-func decode(text string) (*fernet.Key, error) {
+// Decode writes the 32 bytes of one encoded key to key. It reads as Python's
+// cryptography does, but strictly: a key that only one of the two programs
+// accepts would lock the other out. The error never holds the text.
+func Decode(text string, key []byte) error {
 	text = strings.TrimSpace(text)
 	if len(text) != encodedKeyLen {
-		return nil, fmt.Errorf("must be %d characters of URL-safe base64, but has %d; make one with: datasette-secrets generate-encryption-key", encodedKeyLen, len(text))
+		return fmt.Errorf("must be %d characters of URL-safe base64, but has %d; make one with: datasette-secrets generate-encryption-key", encodedKeyLen, len(text))
 	}
 	raw, err := base64.URLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(text))
+	defer clear(raw)
 	if err != nil {
-		return nil, errors.New("has a character that is not URL-safe base64; make a key with: datasette-secrets generate-encryption-key")
+		return errors.New("has a character that is not URL-safe base64; make a key with: datasette-secrets generate-encryption-key")
 	}
-	key := new(fernet.Key)
-	if copy(key[:], raw) != len(key) || len(raw) != len(key) {
-		return nil, errors.New("must be 32 bytes; make a key with: datasette-secrets generate-encryption-key")
+	if len(raw) != keyLen || copy(key, raw) != keyLen {
+		return errors.New("must be 32 bytes; make a key with: datasette-secrets generate-encryption-key")
 	}
-	return key, nil
+	return nil
 }
 
 func defaultName(i, n int) string {
