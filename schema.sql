@@ -32,3 +32,55 @@ create table if not exists datasette_secrets_migrations (
     name text primary key,
     applied_at text not null
 );
+
+-- The plugins that this file has seen, each as its program last introduced
+-- itself. A plugin that was only turned off has no hash yet.
+create table if not exists datasette_secrets_plugins (
+    name text primary key,
+    hash text not null default '',           -- of the program: "sha256:" and hexadecimal digits
+    version text not null default '',        -- as the plugin states it
+    declarations text not null default '[]', -- the secrets that it needs, as a JSON list of objects
+    hooks text not null default '[]',        -- the privileges that it offers to use, as a JSON list of words
+    first_seen_at text,
+    seen_at text,
+    disabled_at text,
+    disabled_by text
+);
+
+-- What plugins asked for, and what became of it.
+create table if not exists datasette_secrets_plugin_requests (
+    id integer primary key,
+    plugin text not null,
+    kind text not null,  -- "secret" or "hook"
+    name text not null,
+    state text not null, -- "granted", "pending" or "refused"
+    asked_at text not null,
+    decided_at text,     -- null while pending
+    decided_by text,     -- null when it was granted at first sight
+    unique (plugin, kind, name)
+);
+
+-- Every decision about a plugin, whoever took it. Rows are only ever added.
+create table if not exists datasette_secrets_plugin_decisions (
+    id integer primary key,
+    time text not null,
+    actor_id text,          -- null for a decision at first sight
+    proof text,             -- how it was known who the actor is
+    plugin text not null,
+    decision text not null, -- "first-use", "approve", "share", "refuse", "disable" or "enable"
+    kind text,              -- of the request; null when the plugin as a whole is meant
+    name text,
+    hash text               -- of the plugin's program at that time
+);
+
+create trigger if not exists datasette_secrets_plugin_decisions_stay
+    before update on datasette_secrets_plugin_decisions
+begin
+    select raise(abort, 'decisions about plugins are only ever added');
+end;
+
+create trigger if not exists datasette_secrets_plugin_decisions_last
+    before delete on datasette_secrets_plugin_decisions
+begin
+    select raise(abort, 'decisions about plugins are only ever added');
+end;

@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -99,6 +100,9 @@ type Host struct {
 	rootToken string
 	warnings  []string
 	temporary string // folder to remove at Close, or empty
+
+	background sync.WaitGroup
+	end        context.CancelFunc // of what runs in the background; nil before that
 }
 
 // Open reads the configuration, opens the database and starts the plugins. It
@@ -154,9 +158,15 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
 		AllowUndeclared: own.AllowUndeclared, Now: time.Now,
 	})
+	if err := door.Refresh(ctx); err != nil {
+		return err
+	}
 	if err := h.startPlugins(ctx, cfg, loaded, own, door); err != nil {
 		return err
 	}
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	h.end = end
+	h.background.Go(func() { h.follow(background, door) })
 	return h.serve(ctx, cfg, loaded, policy, door, files)
 }
 
@@ -298,6 +308,10 @@ func (h *Host) ActorCookie(actor secrets.Actor) (*http.Cookie, error) {
 // the database. The handler answers no more.
 func (h *Host) Close(ctx context.Context) error {
 	var errs []error
+	if h.end != nil {
+		h.end()
+		h.background.Wait()
+	}
 	if h.plugins != nil {
 		errs = append(errs, h.plugins.Close(ctx))
 	}

@@ -4,6 +4,7 @@ import "slices"
 
 // The actions of this host.
 const (
+	ManagePlugins    = "manage-plugins"
 	ManageSecrets    = "manage-secrets"
 	ViewInstance     = "view-instance"
 	PermissionsDebug = "permissions-debug"
@@ -19,10 +20,12 @@ type Action struct {
 }
 
 // Actions returns every action, sorted by name. Names, abbreviations and
-// descriptions are those of Datasette and datasette-secrets.
+// descriptions are those of Datasette and datasette-secrets, which know no
+// manage-plugins.
 func Actions() []Action {
 	return []Action{
 		{Name: DebugMenu, Abbr: "dm", Description: "View debug menu items"},
+		{Name: ManagePlugins, Description: "Manage the plugins of this host"},
 		{Name: ManageSecrets, Description: "Manage Datasette secrets"},
 		{Name: PermissionsDebug, Abbr: "pd", Description: "Access permission debug tool"},
 		{Name: ViewInstance, Abbr: "vi", Description: "View Datasette instance", Default: true},

@@ -20,6 +20,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -38,10 +39,11 @@ const readers = 4
 
 // DB is an open database of secrets. It is safe for concurrent use.
 type DB struct {
-	path  string
-	write *sql.DB
-	read  *sql.DB
-	now   func() time.Time
+	path    string
+	write   *sql.DB
+	read    *sql.DB
+	observe *sql.DB // one connection, for Changes
+	now     func() time.Time
 }
 
 // Tx is one transaction. Its methods are the statements of this package; it
@@ -80,14 +82,22 @@ func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(*Tx) error) err
 	return classify("committing a transaction", tx.Commit())
 }
 
+// Changes returns a number that is another one than the last time if anything
+// was committed to the file since, by this process or any other. Asking costs
+// almost nothing.
+func (d *DB) Changes(ctx context.Context) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	var version int64
+	err := d.observe.QueryRowContext(ctx, "pragma data_version").Scan(&version)
+	return version, classify("looking for changes of the database", err)
+}
+
 // Close ends every connection. It waits for running transactions.
 func (d *DB) Close() error {
-	readErr := d.read.Close()
-	if err := d.write.Close(); err != nil {
+	err := errors.Join(d.observe.Close(), d.read.Close(), d.write.Close())
+	if err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
-	}
-	if readErr != nil {
-		return fmt.Errorf("closing %s: %w", d.path, readErr)
 	}
 	return nil
 }

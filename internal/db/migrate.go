@@ -24,9 +24,13 @@ type migration struct {
 // name their columns.
 func migrations() []migration {
 	return []migration{
-		{"0001-tables", func(t *Tx) error { return t.exec(secrets.Schema) }},
+		{"0001-tables", makeTables},
+		{"0002-plugins", makeTables},
 	}
 }
+
+// makeTables makes the tables that the file does not have.
+func makeTables(t *Tx) error { return t.exec(secrets.Schema) }
 
 // migrate runs what the file has not seen, all in one transaction.
 func (d *DB) migrate(ctx context.Context) (warnings []string, err error) {

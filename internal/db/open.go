@@ -32,6 +32,11 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 		d.write.Close()
 		return nil, nil, err
 	}
+	if d.observe, err = connect(path, url.Values{"_query_only": {"1"}}, 1); err != nil {
+		d.read.Close()
+		d.write.Close()
+		return nil, nil, err
+	}
 	if fresh {
 		err = d.useWAL(ctx)
 	}

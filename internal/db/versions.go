@@ -45,7 +45,7 @@ const rowColumns = `s.id, s.name, coalesce(s.note, ''), s.version, s.encryption_
 	coalesce(s.deleted_at, ''), coalesce(s.deleted_by, ''),
 	coalesce(s.last_used_at, ''), coalesce(s.last_used_by, '')`
 
-func scanRow(scan func(...any) error, more ...any) (Row, error) {
+func scanRow(scan scanner, more ...any) (Row, error) {
 	var r Row
 	err := scan(append([]any{&r.ID, &r.Name, &r.Note, &r.Version, &r.KeyName,
 		&r.CreatedAt, &r.CreatedBy, &r.UpdatedAt, &r.UpdatedBy,
@@ -82,7 +82,7 @@ func (t *Tx) row(doing, query string, args ...any) (row Row, found bool, err err
 // what the page of all secrets costs, so it reads only what that page shows:
 // ID, KeyName, CreatedAt, CreatedBy and Encrypted stay empty.
 func (t *Tx) NewestOfAll() ([]Row, error) {
-	return t.rows("listing the secrets", func(scan func(...any) error) (r Row, err error) {
+	return collect(t, "listing the secrets", func(scan scanner) (r Row, err error) {
 		var note, updatedAt, updatedBy, deletedAt, deletedBy, usedAt, usedBy sql.NullString
 		err = scan(&r.Name, &note, &r.Version, &updatedAt, &updatedBy, &deletedAt, &deletedBy, &usedAt, &usedBy)
 		r.Note, r.UpdatedAt, r.UpdatedBy = note.String, updatedAt.String, updatedBy.String
@@ -99,29 +99,32 @@ func (t *Tx) NewestOfAll() ([]Row, error) {
 
 // Versions returns the newest versions of a name, newest first, at most limit.
 func (t *Tx) Versions(name string, limit int) ([]Row, error) {
-	return t.rows("listing the versions of a secret", func(scan func(...any) error) (Row, error) { return scanRow(scan) }, `
+	return collect(t, "listing the versions of a secret", func(scan scanner) (Row, error) { return scanRow(scan) }, `
 		select `+rowColumns+` from datasette_secrets s
 		where s.name = ? order by s.version desc limit ?`, name, limit)
 }
 
-// rows reads with a context that does not end: with one that does, the driver
-// starts a goroutine for every row. The transaction as a whole still ends in
-// time.
-func (t *Tx) rows(doing string, read func(scan func(...any) error) (Row, error), query string, args ...any) ([]Row, error) {
+// scanner reads the columns of one row.
+type scanner = func(...any) error
+
+// collect reads rows with a context that does not end: with one that does, the
+// driver starts a goroutine for every row. The transaction as a whole still
+// ends in time.
+func collect[T any](t *Tx, doing string, read func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	found, err := t.tx.QueryContext(context.WithoutCancel(t.ctx), query, args...)
 	if err != nil {
 		return nil, classify(doing, err)
 	}
 	defer found.Close()
-	var rows []Row
+	var all []T
 	for found.Next() {
-		row, err := read(found.Scan)
+		one, err := read(found.Scan)
 		if err != nil {
 			return nil, classify(doing, err)
 		}
-		rows = append(rows, row)
+		all = append(all, one)
 	}
-	return rows, classify(doing, found.Err())
+	return all, classify(doing, found.Err())
 }
 
 // Insert adds a version to row.Name and returns its number, one above the

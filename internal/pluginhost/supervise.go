@@ -13,6 +13,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 const (
@@ -174,7 +175,7 @@ func (s *supervised) bringUp(ctx context.Context, l *launch) error {
 	if err != nil {
 		return err
 	}
-	if err := s.declare(ctx, l); err != nil {
+	if err := s.introduce(ctx, l, about); err != nil {
 		return err
 	}
 	if about.starter {
@@ -191,16 +192,19 @@ func (s *supervised) bringUp(ctx context.Context, l *launch) error {
 	return nil
 }
 
-// declare asks the plugin for its declarations and hands them to the vault,
-// which keeps the former ones if it refuses these. They stay known when the
-// plugin ends.
-func (s *supervised) declare(ctx context.Context, l *launch) error {
+// introduce asks the plugin for its declarations and introduces it to the
+// vault, which keeps the former ones if it refuses these. They stay known when
+// the plugin ends.
+func (s *supervised) introduce(ctx context.Context, l *launch, about introduction) error {
 	declarations, err := l.declarations(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.host.cfg.Vault.Declare(s.name, declarations); err != nil {
-		return fmt.Errorf("its declarations are refused: %w", err)
+	err = s.host.cfg.Vault.Introduce(ctx, vault.Introduction{
+		Plugin: s.name, Hash: "sha256:" + s.program.Hash, Version: about.version, Declarations: declarations,
+	})
+	if err != nil {
+		return fmt.Errorf("its introduction is refused: %w", err)
 	}
 	var names []string
 	for _, d := range declarations {

@@ -79,7 +79,7 @@ func newWorld(t testing.TB, change ...func(*options)) *world {
 		AllowUndeclared: o.allowUndeclared,
 	})
 	if o.declare != nil {
-		ok(t, w.vault.Declare("demo", o.declare))
+		ok(t, w.vault.Introduce(t.Context(), vault.Introduction{Plugin: "demo", Declarations: o.declare}))
 	}
 	settings, err := config.Load(config.Source{Sets: o.sets})
 	ok(t, err)

@@ -28,14 +28,20 @@ func wellFormed(name string) bool {
 
 // declarations is everything that the plugins declared. It never changes: a
 // new declaration makes a new one.
+//
+// Of several declarations of one name, that of the plugin counts which was
+// granted the secret first, so that a newcomer cannot tell administrators
+// another story about it. Without any grant, the plugins' names decide.
 type declarations struct {
 	plugins map[string][]secrets.Declaration
-	merged  []secrets.Declaration // first one of a name wins, in the order of the plugins' names
+	merged  []secrets.Declaration // one of each name
 	users   map[string][]string   // secret → plugins that declared it, sorted
 	byName  map[string]secrets.Declaration
 }
 
-func newDeclarations(plugins map[string][]secrets.Declaration) *declarations {
+// newDeclarations takes what each plugin declared, and the plugins that each
+// secret is granted to, oldest first.
+func newDeclarations(plugins map[string][]secrets.Declaration, holders map[string][]string) *declarations {
 	d := &declarations{
 		plugins: plugins,
 		users:   map[string][]string{},
@@ -48,8 +54,14 @@ func newDeclarations(plugins map[string][]secrets.Declaration) *declarations {
 	sort.Strings(names)
 	for _, plugin := range names {
 		for _, declaration := range plugins[plugin] {
-			d.add(declaration)
 			d.users[declaration.Name] = append(d.users[declaration.Name], plugin)
+		}
+	}
+	for _, plugin := range names {
+		for _, declaration := range plugins[plugin] {
+			if d.teller(declaration.Name, holders[declaration.Name]) == plugin {
+				d.add(declaration)
+			}
 		}
 	}
 	if len(d.merged) == 0 {
@@ -57,6 +69,16 @@ func newDeclarations(plugins map[string][]secrets.Declaration) *declarations {
 		d.add(secrets.Declaration{Name: "EXAMPLE_SECRET", Description: "An example secret"})
 	}
 	return d
+}
+
+// teller is the plugin whose declaration of a secret counts.
+func (d *declarations) teller(secret string, holders []string) string {
+	for _, holder := range holders {
+		if d.declaredBy(holder, secret) {
+			return holder
+		}
+	}
+	return d.users[secret][0]
 }
 
 func (d *declarations) add(declaration secrets.Declaration) {
@@ -74,31 +96,6 @@ func (d *declarations) declaredBy(plugin, name string) bool {
 		}
 	}
 	return false
-}
-
-// Declare says which secrets a plugin needs, instead of what it said before.
-// Of a name that the plugin repeats, the first counts. A declaration that
-// breaks a rule refuses them all, and what the plugin said before stays.
-func (v *Vault) Declare(plugin string, ds []secrets.Declaration) error {
-	if len(ds) > MaxDeclarations {
-		return fmt.Errorf("%w: %d secrets are declared, at most %d are allowed", secrets.ErrInvalid, len(ds), MaxDeclarations)
-	}
-	own, err := checkDeclarations(ds)
-	if err != nil {
-		return err
-	}
-	for {
-		old := v.declarations.Load()
-		plugins := map[string][]secrets.Declaration{plugin: own}
-		for name, declared := range old.plugins {
-			if name != plugin {
-				plugins[name] = declared
-			}
-		}
-		if v.declarations.CompareAndSwap(old, newDeclarations(plugins)) {
-			return nil
-		}
-	}
 }
 
 func checkDeclarations(ds []secrets.Declaration) ([]secrets.Declaration, error) {

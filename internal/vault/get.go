@@ -18,12 +18,13 @@ const (
 	SourceDatabase    Source = "database"
 )
 
-// Get returns the value of a secret to a plugin that declared it. A value from
-// the database counts as used by the caller's actor, and that is recorded
-// before the value is returned; one from the environment leaves no trace.
+// Get returns the value of a secret to a plugin that declared it and was
+// granted it. A value from the database counts as used by the caller's actor,
+// and that is recorded before the value is returned; one from the environment
+// leaves no trace.
 //
-// The errors are ErrNotDeclared, ErrNotSet, ErrNotConfigured, ErrSealed,
-// ErrIntegrity and ErrUnavailable.
+// The errors are ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
+// ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (secrets.Value, Source, error) {
 	if err := v.authorizeUse(caller, name); err != nil {
 		return secrets.Value{}, "", err
@@ -93,12 +94,16 @@ type Status struct {
 }
 
 // Status returns the status of every secret that the calling plugin declared,
-// in its order. It leaves no trace.
+// in its order. One that it may not use is never set. It leaves no trace.
 func (v *Vault) Status(ctx context.Context, caller secrets.Caller) ([]Status, error) {
 	var all []Status
 	declared := v.declarations.Load().plugins[caller.Plugin]
 	err := v.db.View(ctx, func(tx *db.Tx) error {
 		for _, d := range declared {
+			if v.authorizeUse(caller, d.Name) != nil {
+				all = append(all, Status{Name: d.Name})
+				continue
+			}
 			source, err := v.sourceOf(tx, d.Name)
 			if err != nil {
 				return err

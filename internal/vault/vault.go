@@ -14,6 +14,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,9 +46,14 @@ type Vault struct {
 	allowUndeclared bool
 	now             func() time.Time
 	declarations    atomic.Pointer[declarations]
+	approvals       atomic.Pointer[approvals]
+
+	settling sync.Mutex // held while the two above are replaced
+	changes  int64      // of the database, when approvals were last read by Refresh
 }
 
-// New returns a Vault over an open database. Nothing is declared yet.
+// New returns a Vault over an open database. Nothing is declared yet, and what
+// is known of plugins is read by Refresh or their first introduction.
 func New(cfg Config) *Vault {
 	v := &Vault{
 		db:              cfg.DB,
@@ -57,7 +63,8 @@ func New(cfg Config) *Vault {
 		now:             cfg.Now,
 	}
 	v.UseKeys(cfg.Keys)
-	v.declarations.Store(newDeclarations(nil))
+	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil))
+	v.approvals.Store(&approvals{})
 	return v
 }
 
@@ -86,13 +93,17 @@ func (v *Vault) authorizeChange(caller secrets.Caller) error {
 	return err
 }
 
-// authorizeUse allows a plugin to use a secret that it declared.
+// authorizeUse allows a plugin to use a secret that it declared and was
+// granted, whether or not there is one.
 func (v *Vault) authorizeUse(caller secrets.Caller, name string) error {
 	if caller.Plugin == "" {
 		return fmt.Errorf("%w: only plugins read values", secrets.ErrDenied)
 	}
 	if !v.declarations.Load().declaredBy(caller.Plugin, name) {
 		return secrets.ErrNotDeclared
+	}
+	if !v.approvals.Load().granted(caller.Plugin, Request{RequestSecret, name}) {
+		return secrets.ErrNotApproved
 	}
 	return nil
 }

@@ -101,9 +101,13 @@ func declare(t *testing.T, w *world, plugin string, names ...string) {
 	for _, name := range names {
 		ds = append(ds, secrets.Declaration{Name: name, Description: name + " of " + plugin})
 	}
-	if err := w.Declare(plugin, ds); err != nil {
+	if err := introduce(w, plugin, ds); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func introduce(w *world, plugin string, ds []secrets.Declaration) error {
+	return w.Introduce(ctx, vault.Introduction{Plugin: plugin, Declarations: ds})
 }
 
 func put(t *testing.T, w *world, name, text, note string) int64 {
@@ -374,7 +378,7 @@ func TestListMergesDeclaredAndStored(t *testing.T) {
 	}
 	want := []string{
 		`API_KEY set [demo] "API_KEY of demo"`,
-		`PASSWORD unset [another demo] "PASSWORD of another"`, // the first plugin's counts
+		`PASSWORD unset [another demo] "PASSWORD of demo"`, // the first plugin's counts
 		`ZULU environment [another] "ZULU of another"`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -385,7 +389,7 @@ func TestListMergesDeclaredAndStored(t *testing.T) {
 func TestExampleOnlyWhileNothingIsDeclared(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	if err := w.Declare("demo", nil); err != nil {
+	if err := introduce(w, "demo", nil); err != nil {
 		t.Fatal(err)
 	}
 	list, err := w.List(ctx, root)
@@ -413,10 +417,10 @@ func TestDeclareRefusesAll(t *testing.T) {
 		{Name: "A", ObtainURL: "https://" + strings.Repeat("x", 3000)},
 		{Name: "A", ObtainLabel: strings.Repeat("x", 300)},
 	} {
-		err := w.Declare("demo", []secrets.Declaration{{Name: "GOOD"}, bad})
+		err := introduce(w, "demo", []secrets.Declaration{{Name: "GOOD"}, bad})
 		wantError(t, err, secrets.ErrInvalid)
 	}
-	wantError(t, w.Declare("demo", make([]secrets.Declaration, vault.MaxDeclarations+1)), secrets.ErrInvalid)
+	wantError(t, introduce(w, "demo", make([]secrets.Declaration, vault.MaxDeclarations+1)), secrets.ErrInvalid)
 	if ok, _ := w.CanAccess(ctx, plugin("demo", ""), "API_KEY"); !ok {
 		t.Error("a refused declaration replaced the one before")
 	}

@@ -144,7 +144,7 @@ func getSecret(t *testing.T) []row {
 func readHere(t *testing.T, file string) time.Duration {
 	v, done := open(t, file)
 	defer done()
-	if err := v.Declare("bench", []secrets.Declaration{{Name: "SECRET_0000"}}); err != nil {
+	if err := v.Introduce(context.Background(), vault.Introduction{Plugin: "bench", Declarations: []secrets.Declaration{{Name: "SECRET_0000"}}}); err != nil {
 		t.Fatal(err)
 	}
 	caller := secrets.Caller{Plugin: "bench", Actor: secrets.NewActor("root"), Proof: secrets.ProofAsserted}

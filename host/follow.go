@@ -1,0 +1,32 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// followEvery is how long it takes at most until a decision counts that
+// another process wrote into the file.
+const followEvery = time.Second
+
+// follow makes decisions about plugins count that other processes take, until
+// ctx ends. While the file cannot be read, the last ones that could be count.
+func (h *Host) follow(ctx context.Context, door *vault.Vault) {
+	ticker := time.NewTicker(followEvery)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := door.Refresh(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			h.log.Warn("looking for decisions about plugins failed and is tried again", "error", err)
+		}
+		failing = err != nil
+	}
+}

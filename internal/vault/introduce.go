@@ -1,0 +1,117 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
+)
+
+// Introduction is what a plugin says of itself when it starts, and which
+// program says it.
+type Introduction struct {
+	Plugin       string
+	Hash         string // of the program: "sha256:" and 64 hexadecimal digits
+	Version      string // as the plugin states it; may be empty
+	Declarations []secrets.Declaration
+	Hooks        []string // the hooks that it offers, of the words above
+}
+
+// Introduce says what a plugin needs and offers, instead of what it said
+// before. Of a secret that the plugin repeats, the first counts. An
+// introduction that breaks a rule, or cannot be recorded, changes nothing.
+//
+// What a plugin asks for when it is seen for the first time is granted: its
+// being there is the administrator's word for it. That goes neither for secrets
+// that another plugin holds nor for privileged hooks; these are pending, and so
+// is everything that the plugin asks for later, until somebody decides.
+func (v *Vault) Introduce(ctx context.Context, in Introduction) error {
+	if len(in.Declarations) > MaxDeclarations {
+		return fmt.Errorf("%w: %d secrets are declared, at most %d are allowed", secrets.ErrInvalid, len(in.Declarations), MaxDeclarations)
+	}
+	var err error
+	if in.Declarations, err = checkDeclarations(in.Declarations); err != nil {
+		return err
+	}
+	if in.Hooks, err = checkHooks(in.Hooks); err != nil {
+		return err
+	}
+	if err := v.settle(ctx, func(tx *db.Tx) error { return introduce(tx, in) }); err != nil {
+		return err
+	}
+	v.declare(in.Plugin, in.Declarations)
+	return nil
+}
+
+func introduce(tx *db.Tx, in Introduction) error {
+	all, err := readApprovals(tx)
+	if err != nil {
+		return err
+	}
+	row, err := in.row()
+	if err != nil {
+		return err
+	}
+	if err := tx.SeePlugin(row); err != nil {
+		return err
+	}
+	before := all.plugins[in.Plugin]
+	for _, r := range requestsOf(in.Declarations, in.Hooks) {
+		if before != nil && before.states[r] != "" {
+			continue
+		}
+		if err := tx.AskForPlugin(in.Plugin, string(r.Kind), r.Name); err != nil {
+			return err
+		}
+		if before.introduced() || !all.trusted(in.Plugin, r) {
+			continue
+		}
+		if err := tx.DecidePluginRequest(in.Plugin, string(r.Kind), r.Name, string(RequestGranted), ""); err != nil {
+			return err
+		}
+		err := tx.RecordPluginDecision(db.PluginDecision{
+			Plugin: in.Plugin, Decision: decisionFirstUse,
+			Kind: string(r.Kind), Name: r.Name, Hash: in.Hash,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row is the introduction as the file keeps it.
+func (in Introduction) row() (db.Plugin, error) {
+	stored := make([]storedDeclaration, len(in.Declarations))
+	for i, d := range in.Declarations {
+		stored[i] = storeDeclaration(d)
+	}
+	declarations, err := json.Marshal(stored)
+	if err != nil {
+		return db.Plugin{}, fmt.Errorf("encoding the declarations of a plugin: %w", err)
+	}
+	hooks := "[]"
+	if len(in.Hooks) > 0 {
+		encoded, err := json.Marshal(in.Hooks)
+		if err != nil {
+			return db.Plugin{}, fmt.Errorf("encoding the hooks of a plugin: %w", err)
+		}
+		hooks = string(encoded)
+	}
+	return db.Plugin{
+		Name: in.Plugin, Hash: in.Hash, Version: in.Version,
+		Declarations: string(declarations), Hooks: hooks,
+	}, nil
+}
+
+// declare makes a plugin's declarations count.
+func (v *Vault) declare(plugin string, own []secrets.Declaration) {
+	v.settling.Lock()
+	defer v.settling.Unlock()
+	plugins := maps.Clone(v.declarations.Load().plugins)
+	plugins[plugin] = own
+	v.declarations.Store(newDeclarations(plugins, v.approvals.Load().holders))
+}
