@@ -232,6 +232,7 @@ func grants(configured map[string]config.PluginGrant) map[string]pluginhost.Gran
 			Read:     g.Read,
 			Memory:   g.Memory,
 			Args:     g.Args,
+			MaxAge:   g.MaxAge,
 		}
 	}
 	return all

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The values of plugins.datasette-secrets.sandbox.
@@ -28,11 +29,17 @@ type PluginGrant struct {
 	Read    []string // absolute paths
 	Memory  int64    // bytes; 0 for no limit
 	Args    []string
+	MaxAge  time.Duration // how long it may keep a value; 0 forbids it
 }
 
-const minMemory = 16 << 20 // bytes; a smaller limit is a slip
+const (
+	minMemory = 16 << 20  // bytes; a smaller limit is a slip
+	maxMaxAge = time.Hour // a value that was taken away should not live on
+)
 
-func grantKeys() []string { return []string{"enabled", "network", "read", "memory", "args"} }
+func grantKeys() []string {
+	return []string{"enabled", "network", "read", "memory", "args", "max-age"}
+}
 
 // sandboxMode reads the mode. YAML reads the word off as false.
 func sandboxMode(v any) (string, error) {
@@ -102,6 +109,9 @@ func grant(path string, block map[string]any) (g PluginGrant, err error) {
 	if g.Args, err = texts(block["args"]); err != nil {
 		return wrong("args", "a list of texts")
 	}
+	if g.MaxAge, err = maxAge(block["max-age"]); err != nil {
+		return wrong("max-age", "0, or whole seconds as a text like 30s or 5m; at most 1h")
+	}
 	return g, nil
 }
 
@@ -140,6 +150,19 @@ func ports(addresses []string) ([]uint16, error) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+// maxAge reads a duration. The protocol counts in seconds.
+func maxAge(v any) (time.Duration, error) {
+	if v == nil || v == int64(0) || v == json.Number("0") {
+		return 0, nil
+	}
+	text, _ := v.(string)
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxMaxAge || d%time.Second != 0 {
+		return 0, fmt.Errorf("not a duration of whole seconds")
+	}
+	return d, nil
 }
 
 // size reads a number of bytes.

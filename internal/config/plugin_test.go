@@ -142,10 +142,13 @@ func TestGrants(t *testing.T) {
 		"{sandbox: 'off'}":       "off map[] []",
 		"{sandbox: on}":          "enforce map[] []",
 		"{sandbox: best-effort}": "best-effort map[] []",
-		"{plugins: {a: }}":       "enforce map[a:{true [] [] [] 0 []}] []",
-		"{plugins: {a: {network: none, memory: 67108864, enabled: false}}}":                                       "enforce map[a:{false [] [] [] 67108864 []}] []",
-		"{plugins: {a: {network: ['b:443', 'c:80', 'd:443', '[::1]:80'], read: [/x], memory: 1GiB, args: [-v]}}}": "enforce map[a:{true [b:443 c:80 d:443 [::1]:80] [80 443] [/x] 1073741824 [-v]}] []",
-		"{plugins: {a: {netwrok: none}}}": `enforce map[a:{true [] [] [] 0 []}] [plugins.datasette-secrets.plugins.a: unknown key "netwrok"; did you mean "network"?]`,
+		"{plugins: {a: }}":       "enforce map[a:{true [] [] [] 0 [] 0s}] []",
+		"{plugins: {a: {network: none, memory: 67108864, enabled: false}}}":                                       "enforce map[a:{false [] [] [] 67108864 [] 0s}] []",
+		"{plugins: {a: {network: ['b:443', 'c:80', 'd:443', '[::1]:80'], read: [/x], memory: 1GiB, args: [-v]}}}": "enforce map[a:{true [b:443 c:80 d:443 [::1]:80] [80 443] [/x] 1073741824 [-v] 0s}] []",
+		"{plugins: {a: {max-age: 5m}}}":   "enforce map[a:{true [] [] [] 0 [] 5m0s}] []",
+		"{plugins: {a: {max-age: 0}}}":    "enforce map[a:{true [] [] [] 0 [] 0s}] []",
+		"{plugins: {a: {max-age: 1h}}}":   "enforce map[a:{true [] [] [] 0 [] 1h0m0s}] []",
+		"{plugins: {a: {netwrok: none}}}": `enforce map[a:{true [] [] [] 0 [] 0s}] [plugins.datasette-secrets.plugins.a: unknown key "netwrok"; did you mean "network"?]`,
 	} {
 		s, err := loadEnv(t, "plugins: {datasette-secrets: "+block+"}", nil).Secrets()
 		if got := fmt.Sprint(s.Sandbox, " ", s.Grants, " ", s.Warnings); err != nil || got != want {
@@ -188,6 +191,13 @@ func TestSecretsErrors(t *testing.T) {
 		{"{plugins: {a: {memory: 64}}}", "plugins.datasette-secrets.plugins.a.memory: should be a number of bytes, or a text like 128MiB or 1GiB; at least 16MiB"},
 		{"{plugins: {a: {memory: 9999999999GiB}}}", "plugins.datasette-secrets.plugins.a.memory: should be a number of bytes, or a text like 128MiB or 1GiB; at least 16MiB"},
 		{"{plugins: {a: {args: [1]}}}", "plugins.datasette-secrets.plugins.a.args: should be a list of texts"},
+		{"{plugins: {a: {max-age: 30}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: 2h}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: 500ms}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: -5s}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: soon}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: true}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {max-age: 1h1s}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
 		{"{plugins-dir: [hunter2]}", "plugins.datasette-secrets.plugins-dir: should be the path of a directory, not a list"},
 	}
 	for _, c := range cases {

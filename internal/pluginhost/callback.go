@@ -46,7 +46,7 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ChainUnaryInterceptor(gate.recover, gate.limit, gate.translate),
 	)
-	service := &service{plugin: l.name, vault: cfg.Vault, settings: cfg.Settings}
+	service := newService(cfg, l)
 	pluginpb.RegisterSecretsServer(server, service)
 	pluginpb.RegisterConfigurationServer(server, configuration{service: service})
 	go func() { _ = server.Serve(listener) }() // ends with stop

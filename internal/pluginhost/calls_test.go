@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
@@ -23,11 +24,23 @@ func TestCalls(t *testing.T) {
 		"unset NotFound: secret is not set",
 		"long actor InvalidArgument: invalid request: an actor's id must be UTF-8 text of at most 255 bytes",
 		`list [name:\"GREEDY_KEY\"] <nil>`,
+		"batch GREEDY_KEY: SECRET_NOT_SET; HEALTHY_KEY: SECRET_NOT_DECLARED; NOBODY_HAS_THIS: SECRET_NOT_DECLARED",
+		"large batch InvalidArgument: invalid request: 101 names are asked for at once, at most 100 are allowed",
 		`config {\"for\":\"greedy\"} <nil>`,
 	} {
 		w.says(text)
 	}
 	w.isUnharmed()
+}
+
+// An administrator decides how long a plugin may keep values.
+func TestMaxAge(t *testing.T) {
+	t.Parallel()
+	w := startWith(t, pluginhost.Config{
+		Dir: pluginsDir(t, "batcher"), Timings: quick(),
+		Grants: map[string]pluginhost.Grant{"batcher": {MaxAge: time.Minute}},
+	})
+	w.says("batch HEALTHY_KEY: from database, version 1, for 60 s; UNSET_KEY: SECRET_NOT_SET; HEALTHY_KEY: from database, version 1, for 60 s")
 }
 
 // The use of a secret is recorded for the actor that the plugin names.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
@@ -14,12 +15,13 @@ import (
 // that of a plugin of which nothing is said: it runs, and may do nothing but
 // talk to its host.
 type Grant struct {
-	Disabled bool     // it is not started
-	Network  bool     // it may use the network, and connect over TCP to Ports
-	Ports    []uint16 // of any machine: the kernel does not know names
-	Read     []string // files and folders that it may read
-	Memory   int64    // bytes that it is asked to stay below; 0 for no limit
-	Args     []string // given to its program
+	Disabled bool          // it is not started
+	Network  bool          // it may use the network, and connect over TCP to Ports
+	Ports    []uint16      // of any machine: the kernel does not know names
+	Read     []string      // files and folders that it may read
+	Memory   int64         // bytes that it is asked to stay below; 0 for no limit
+	Args     []string      // given to its program
+	MaxAge   time.Duration // how long it may keep a value while it watches; 0 forbids it
 }
 
 // policy is the sandbox of one plugin, but for what differs by launch.

@@ -3,15 +3,23 @@ package pluginhost
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 	"unicode/utf8"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 const maxActorID = 255 // bytes
+
+// maxBatches is how many calls of GetSecrets are answered at once. Each may
+// take some megabytes.
+const maxBatches = 4
 
 // service answers one plugin, which is known by the socket it came through.
 type service struct {
@@ -20,6 +28,20 @@ type service struct {
 	plugin   string
 	vault    *vault.Vault
 	settings func(plugin string) (any, error)
+	maxAge   time.Duration // how long the plugin may keep a value
+	batches  chan struct{} // one for each GetSecrets that is being answered
+	log      *slog.Logger
+}
+
+func newService(cfg Config, l *launch) *service {
+	return &service{
+		plugin:   l.name,
+		vault:    cfg.Vault,
+		settings: cfg.Settings,
+		maxAge:   cfg.Grants[l.name].MaxAge,
+		batches:  make(chan struct{}, maxBatches),
+		log:      l.log,
+	}
 }
 
 // caller is who asks: the plugin, on behalf of the actor that it names. The
@@ -41,11 +63,63 @@ func (s *service) GetSecret(ctx context.Context, r *pluginpb.GetSecretRequest) (
 	if err != nil {
 		return nil, err
 	}
-	value, source, err := s.vault.Get(ctx, caller, r.GetName())
+	found, err := s.vault.Get(ctx, caller, r.GetName())
 	if err != nil {
 		return nil, err
 	}
-	return &pluginpb.GetSecretResponse{Value: []byte(value.Reveal()), Source: string(source)}, nil
+	return s.release(found), nil
+}
+
+// release hands a value to the plugin.
+func (s *service) release(found vault.Found) *pluginpb.GetSecretResponse {
+	return &pluginpb.GetSecretResponse{
+		Value:         []byte(found.Value.Reveal()),
+		Source:        string(found.Source),
+		Version:       uint64(found.Version),
+		MaxAgeSeconds: uint32(s.maxAge / time.Second),
+	}
+}
+
+// GetSecrets implements pluginpb.SecretsServer.
+func (s *service) GetSecrets(ctx context.Context, r *pluginpb.GetSecretsRequest) (*pluginpb.GetSecretsResponse, error) {
+	caller, err := s.caller(r.GetActorId())
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.batches <- struct{}{}:
+		defer func() { <-s.batches }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	results, err := s.vault.GetMany(ctx, caller, r.GetNames())
+	if err != nil {
+		return nil, err
+	}
+	response := &pluginpb.GetSecretsResponse{}
+	for _, result := range results {
+		answer := &pluginpb.SecretResult{Name: result.Name}
+		if result.Err == nil {
+			answer.Found = s.release(result.Found)
+		} else if answer.Error, err = s.reason(result.Err); err != nil {
+			return nil, err
+		}
+		response.Results = append(response.Results, answer)
+	}
+	return response, nil
+}
+
+// reason is what a plugin is told of why there is no value. An error that it
+// may not know ends the whole call.
+func (s *service) reason(err error) (string, error) {
+	if errors.Is(err, secrets.ErrIntegrity) {
+		s.log.Error("answering a plugin failed", "error", err)
+	}
+	reason := pluginwire.Reason(err)
+	if reason == "" {
+		return "", err
+	}
+	return reason, nil
 }
 
 // CanAccessSecret implements pluginpb.SecretsServer.

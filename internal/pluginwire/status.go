@@ -77,6 +77,36 @@ func (c class) status(err error) error {
 	return s.Err()
 }
 
+// Reason is the reason that the error of a call would have in its ErrorInfo. It
+// is empty for an error without a class.
+func Reason(err error) string {
+	for _, c := range classes() {
+		if errors.Is(err, c.sentinel) {
+			return c.reason
+		}
+	}
+	return ""
+}
+
+// FromReason is the error of a reason that the other side gave instead of an
+// error of its call.
+func FromReason(reason string) error {
+	if sentinel := sentinelFor(reason); sentinel != nil {
+		return sentinel
+	}
+	return errInternal
+}
+
+// sentinelFor is the class with that reason, or nil.
+func sentinelFor(reason string) error {
+	for _, c := range classes() {
+		if c.reason == reason {
+			return c.sentinel
+		}
+	}
+	return nil
+}
+
 // FromStatus turns the error of a gRPC call back into one that errors.Is finds
 // to be its class. A transport that fails or takes too long is ErrUnavailable.
 func FromStatus(err error) error {
@@ -112,10 +142,8 @@ func sentinelOf(s *status.Status) error {
 		if !ok || info.GetDomain() != Domain {
 			continue
 		}
-		for _, c := range classes() {
-			if c.reason == info.GetReason() {
-				return c.sentinel
-			}
+		if sentinel := sentinelFor(info.GetReason()); sentinel != nil {
+			return sentinel
 		}
 	}
 	return nil

@@ -74,6 +74,12 @@ func TestSentinelsSurviveTheWire(t *testing.T) {
 			if !ok || info.GetDomain() != "secrets.plugin" || info.GetReason() != r.reason {
 				t.Errorf("detail %v, want %s", info, r.reason)
 			}
+			if reason := pluginwire.Reason(fmt.Errorf("reading hunter2: %w", r.err)); reason != r.reason {
+				t.Errorf("reason %s, want %s", reason, r.reason)
+			}
+			if back := pluginwire.FromReason(r.reason); !errors.Is(back, r.err) {
+				t.Errorf("%s is %v, want %v", r.reason, back, r.err)
+			}
 			got := pluginwire.FromStatus(sent)
 			for other, o := range rows() {
 				if is, want := errors.Is(got, o.err), errors.Is(r.err, o.err); is != want {

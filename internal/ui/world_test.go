@@ -154,11 +154,11 @@ func (w *world) post(target string, change func(*http.Request), fields ...string
 // value reads a secret as a plugin would.
 func (w *world) value(name string) string {
 	w.t.Helper()
-	v, _, err := w.vault.Get(context.Background(), secrets.Caller{Plugin: "demo"}, name)
+	found, err := w.vault.Get(context.Background(), secrets.Caller{Plugin: "demo"}, name)
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	return v.Reveal()
+	return found.Value.Reveal()
 }
 
 // set stores a value behind the pages' back.

@@ -18,6 +18,13 @@ const (
 	SourceDatabase    Source = "database"
 )
 
+// Found is the value of a secret, and where it comes from.
+type Found struct {
+	Value   secrets.Value
+	Source  Source
+	Version int64 // of a value from the database; 0 for any other
+}
+
 // Get returns the value of a secret to a plugin that declared it and was
 // granted it. A value from the database counts as used by the caller's actor,
 // and that is recorded before the value is returned; one from the environment
@@ -25,22 +32,22 @@ const (
 //
 // The errors are ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
-func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (secrets.Value, Source, error) {
+func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
 	if err := v.authorizeUse(caller, name); err != nil {
-		return secrets.Value{}, "", err
+		return Found{}, err
 	}
 	if value, ok := v.environment.Get(name); ok {
-		return value, SourceEnvironment, nil
+		return Found{Value: value, Source: SourceEnvironment}, nil
 	}
 	row, value, err := v.stored(ctx, name)
 	if err != nil {
-		return secrets.Value{}, "", err
+		return Found{}, err
 	}
 	err = v.commit(ctx, func(tx *db.Tx) error { return tx.Touch(row.ID, caller.Actor.ID()) })
 	if err != nil {
-		return secrets.Value{}, "", err
+		return Found{}, err
 	}
-	return value, SourceDatabase, nil
+	return Found{Value: value, Source: SourceDatabase, Version: row.Version}, nil
 }
 
 // stored reads and decrypts the newest version of a secret.
@@ -61,11 +68,7 @@ func (v *Vault) stored(ctx context.Context, name string) (db.Row, secrets.Value,
 // or it is a tombstone.
 func (v *Vault) newest(ctx context.Context, name string) (row db.Row, err error) {
 	err = v.db.View(ctx, func(tx *db.Tx) error {
-		found := false
-		row, found, err = tx.Newest(name)
-		if err == nil && (!found || row.Deleted()) {
-			err = secrets.ErrNotSet
-		}
+		row, err = live(tx, name)
 		return err
 	})
 	return row, err

@@ -26,7 +26,7 @@ func TestSealed(t *testing.T) {
 	if err != nil || !status[0].Set {
 		t.Errorf("got %+v, %v", status, err)
 	}
-	_, _, err = w.Get(ctx, plugin("demo", "bob"), "API_KEY")
+	_, err = w.Get(ctx, plugin("demo", "bob"), "API_KEY")
 	wantError(t, err, secrets.ErrSealed)
 	_, err = w.Put(ctx, root, "API_KEY", secrets.NewValue("two"), "")
 	wantError(t, err, secrets.ErrSealed)
@@ -40,7 +40,7 @@ func TestSealed(t *testing.T) {
 	if err := w.Delete(ctx, mallory, "API_KEY"); !errors.Is(err, secrets.ErrDenied) || errors.Is(err, secrets.ErrSealed) {
 		t.Errorf("got %v", err)
 	}
-	_, _, err = w.Get(ctx, plugin("other", "bob"), "API_KEY")
+	_, err = w.Get(ctx, plugin("other", "bob"), "API_KEY")
 	wantError(t, err, secrets.ErrNotDeclared)
 
 	w.UseKeys(keys(t, keyA))

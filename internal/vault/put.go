@@ -72,8 +72,8 @@ func (v *Vault) Annotate(ctx context.Context, caller secrets.Caller, name, note 
 	return changed, err
 }
 
-// live returns the newest version of a secret inside a writing transaction,
-// which must exist and not be a tombstone.
+// live returns the newest version of a secret, or ErrNotSet if there is none or
+// it is a tombstone.
 func live(tx *db.Tx, name string) (db.Row, error) {
 	row, found, err := tx.Newest(name)
 	if err == nil && (!found || row.Deleted()) {

@@ -121,9 +121,9 @@ func put(t *testing.T, w *world, name, text, note string) int64 {
 
 func wantValue(t *testing.T, w *world, name, want string) {
 	t.Helper()
-	value, _, err := w.Get(ctx, plugin("demo", "bob"), name)
-	if err != nil || value.Reveal() != want {
-		t.Errorf("Get(%s) = %q, %v; want %q", name, value.Reveal(), err, want)
+	found, err := w.Get(ctx, plugin("demo", "bob"), name)
+	if err != nil || found.Value.Reveal() != want {
+		t.Errorf("Get(%s) = %q, %v; want %q", name, found.Value.Reveal(), err, want)
 	}
 }
 
@@ -170,7 +170,7 @@ func TestGetSaysWhyNot(t *testing.T) {
 	w := open(t)
 	put(t, w, "API_KEY", "one", "")
 	get := func(caller secrets.Caller, name string) error {
-		_, _, err := w.Get(ctx, caller, name)
+		_, err := w.Get(ctx, caller, name)
 		return err
 	}
 	wantError(t, get(plugin("demo", ""), "PASSWORD"), secrets.ErrNotSet)
@@ -195,9 +195,9 @@ func TestEnvironmentGoesFirst(t *testing.T) {
 	w := open(t)
 	put(t, w, "API_KEY", "stored", "")
 	w.env["DATASETTE_SECRETS_API_KEY"] = "  from env\n"
-	value, from, err := w.Get(ctx, plugin("demo", "bob"), "API_KEY")
-	if err != nil || value.Reveal() != "  from env\n" || from != vault.SourceEnvironment {
-		t.Errorf("got %q from %s, %v", value.Reveal(), from, err)
+	found, err := w.Get(ctx, plugin("demo", "bob"), "API_KEY")
+	if err != nil || found.Value.Reveal() != "  from env\n" || found.Source != vault.SourceEnvironment || found.Version != 0 {
+		t.Errorf("got %q from %s, version %d, %v", found.Value.Reveal(), found.Source, found.Version, err)
 	}
 	secret, _ := show(t, w, "API_KEY")
 	if secret.State != vault.StateEnvironment || secret.LastUsedAt != "" {
@@ -209,7 +209,7 @@ func TestEnvironmentGoesFirst(t *testing.T) {
 	w.reopen(t, func(c *vault.Config) { c.Keys = nil })
 	w.env["DATASETTE_SECRETS_API_KEY"] = "still"
 	wantValue(t, w, "API_KEY", "still")
-	if _, _, err := w.Get(ctx, plugin("other", ""), "API_KEY"); !errors.Is(err, secrets.ErrNotDeclared) {
+	if _, err := w.Get(ctx, plugin("other", ""), "API_KEY"); !errors.Is(err, secrets.ErrNotDeclared) {
 		t.Errorf("an undeclared name from the environment: %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestDeleteAndRestore(t *testing.T) {
 	if err := w.Delete(ctx, alice, "API_KEY"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := w.Get(ctx, plugin("demo", ""), "API_KEY")
+	_, err := w.Get(ctx, plugin("demo", ""), "API_KEY")
 	wantError(t, err, secrets.ErrNotSet)
 	secret, versions := show(t, w, "API_KEY")
 	if secret.State != vault.StateUnset || !secret.Deleted || secret.DeletedBy != "alice" || secret.Version != 3 || !versions[0].Deleted {
@@ -357,7 +357,7 @@ func TestUndeclaredNames(t *testing.T) {
 
 	w.reopen(t)                   // now they are not allowed …
 	put(t, w, "EXTRA", "two", "") // … but one that is there stays editable
-	if _, _, err := w.Get(ctx, plugin("demo", ""), "EXTRA"); !errors.Is(err, secrets.ErrNotDeclared) {
+	if _, err := w.Get(ctx, plugin("demo", ""), "EXTRA"); !errors.Is(err, secrets.ErrNotDeclared) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -152,7 +152,7 @@ func readHere(t *testing.T, file string) time.Duration {
 	return median(5, func() time.Duration {
 		began := time.Now()
 		for range reads {
-			if _, _, err := v.Get(context.Background(), caller, "SECRET_0000"); err != nil {
+			if _, err := v.Get(context.Background(), caller, "SECRET_0000"); err != nil {
 				t.Fatal(err)
 			}
 		}

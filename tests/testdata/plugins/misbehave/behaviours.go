@@ -36,9 +36,12 @@ func behaviours() map[string]behaviour {
 		"badname":   {declares: secret("no good\nname")},
 		"twice":     {declares: append(secret("TWICE"), &pluginpb.Secret{Name: "TWICE", Description: "again"})},
 		"greedy":    {declares: secret("GREEDY_KEY"), start: (*misbehave).ask},
-		"intruder":  {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
-		"crowd":     {start: (*misbehave).crowd},
-		"prober":    {declares: secret("PROBER_KEY"), start: (*misbehave).probe},
+		"batcher": {declares: append(secret("HEALTHY_KEY"), secret("UNSET_KEY")...), start: func(m *misbehave) {
+			report("batch %s", m.getMany("HEALTHY_KEY", "UNSET_KEY", "HEALTHY_KEY"))
+		}},
+		"intruder": {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
+		"crowd":    {start: (*misbehave).crowd},
+		"prober":   {declares: secret("PROBER_KEY"), start: (*misbehave).probe},
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/status"
@@ -39,8 +41,27 @@ func (m *misbehave) ask() {
 	report("long actor %s", m.get("GREEDY_KEY", string(make([]byte, 300))))
 	r, err := pluginpb.NewSecretsClient(m.host).ListSecrets(context.Background(), &pluginpb.ListSecretsRequest{})
 	report("list %v %v", r.GetSecrets(), err)
+	report("batch %s", m.getMany("GREEDY_KEY", "HEALTHY_KEY", "NOBODY_HAS_THIS"))
+	report("large batch %s", m.getMany(make([]string, 101)...))
 	c, err := pluginpb.NewConfigurationClient(m.host).GetConfig(context.Background(), &pluginpb.GetConfigRequest{})
 	report("config %s %v", c.GetJson(), err)
+}
+
+// getMany asks for several secrets at once and tells the outcome, without values.
+func (m *misbehave) getMany(names ...string) string {
+	r, err := pluginpb.NewSecretsClient(m.host).GetSecrets(context.Background(), &pluginpb.GetSecretsRequest{Names: names})
+	if err != nil {
+		return status.Code(err).String() + ": " + status.Convert(err).Message()
+	}
+	var outcomes []string
+	for _, result := range r.GetResults() {
+		outcome := result.GetError()
+		if found := result.GetFound(); found != nil {
+			outcome = fmt.Sprintf("from %s, version %d, for %d s", found.GetSource(), found.GetVersion(), found.GetMaxAgeSeconds())
+		}
+		outcomes = append(outcomes, result.GetName()+": "+outcome)
+	}
+	return strings.Join(outcomes, "; ")
 }
 
 // intrude tries the sockets of the other plugins.

@@ -1,0 +1,117 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
+)
+
+// Limits of GetMany. A message to a plugin may have 4 MiB, of which the names
+// need a little.
+const (
+	MaxBatch      = 100            // names
+	MaxBatchBytes = 4<<20 - 64<<10 // of all values together
+)
+
+// Result is a value, or why there is none.
+type Result struct {
+	Name  string
+	Found Found
+	Err   error // of those that Get returns; nil if there is a value
+}
+
+// GetMany is Get for at most MaxBatch names, with one result for each, in their
+// order. Every value that is found counts as used, and all uses are recorded in
+// one transaction before the first value is returned.
+//
+// An error means that nothing was read or that nothing could be recorded. It is
+// ErrInvalid for too many names and for values that are too large together.
+func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []string) ([]Result, error) {
+	if len(names) > MaxBatch {
+		return nil, fmt.Errorf("%w: %d names are asked for at once, at most %d are allowed", secrets.ErrInvalid, len(names), MaxBatch)
+	}
+	results := make([]Result, len(names))
+	for i, name := range names {
+		results[i] = Result{Name: name, Err: v.authorizeUse(caller, name)}
+	}
+	used, err := v.readMany(ctx, results)
+	if err != nil {
+		return nil, err
+	}
+	if len(used) == 0 {
+		return results, nil
+	}
+	err = v.commit(ctx, func(tx *db.Tx) error {
+		for _, id := range used {
+			if err := tx.Touch(id, caller.Actor.ID()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// readMany fills in the results that have no error yet, and returns the rows
+// that it used. It reads and decrypts one after the other, so that it never
+// holds more than what fits into the limit, and one token.
+func (v *Vault) readMany(ctx context.Context, results []Result) (used []int64, err error) {
+	left := MaxBatchBytes
+	keys, locked := v.ring()
+	err = v.db.View(ctx, func(tx *db.Tx) error {
+		for i := range results {
+			r := &results[i]
+			if r.Err != nil {
+				continue
+			}
+			row, err := v.read(tx, keys, locked, r)
+			if err != nil {
+				return err
+			}
+			if left -= r.Found.Value.Len(); left < 0 {
+				return fmt.Errorf("%w: the values are larger than %d bytes together; ask for fewer at once", secrets.ErrInvalid, MaxBatchBytes)
+			}
+			if row != 0 {
+				used = append(used, row)
+			}
+		}
+		return nil
+	})
+	return used, err
+}
+
+// read finds one value, with the keys or the reason why there are none. It
+// returns the row that it used, if any, and an error only if the database
+// cannot be read.
+func (v *Vault) read(tx *db.Tx, keys *keyring.Keyring, locked error, r *Result) (used int64, err error) {
+	if value, ok := v.environment.Get(r.Name); ok {
+		r.Found = Found{Value: value, Source: SourceEnvironment}
+		return 0, nil
+	}
+	if locked != nil {
+		r.Err = locked
+		return 0, nil
+	}
+	row, err := live(tx, r.Name)
+	if errors.Is(err, secrets.ErrNotSet) {
+		r.Err = err
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	value, err := decrypt(keys, row)
+	if err != nil {
+		r.Err = err
+		return 0, nil
+	}
+	r.Found = Found{Value: value, Source: SourceDatabase, Version: row.Version}
+	return row.ID, nil
+}
