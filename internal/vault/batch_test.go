@@ -14,13 +14,13 @@ import (
 func TestGetMany(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	declare(t, w, "demo", "API_KEY", "PASSWORD", "FROM_ENV", "BROKEN")
-	put(t, w, "API_KEY", "one", "")
-	put(t, w, "API_KEY", "two", "")
+	declare(t, w, "batcher", "BATCH_KEY", "EMPTY", "FROM_ENV", "BROKEN")
+	put(t, w, "BATCH_KEY", "one", "")
+	put(t, w, "BATCH_KEY", "two", "")
 	w.env["DATASETTE_SECRETS_FROM_ENV"] = "outside"
 	spoil(t, w, "BROKEN")
 
-	results, err := w.GetMany(ctx, plugin("demo", "bob"), []string{"API_KEY", "PASSWORD", "NOT_MINE", "FROM_ENV", "BROKEN", "API_KEY"})
+	results, err := w.GetMany(ctx, plugin("batcher", "bob"), []string{"BATCH_KEY", "EMPTY", "NOT_MINE", "FROM_ENV", "BROKEN", "BATCH_KEY"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +30,12 @@ func TestGetMany(t *testing.T) {
 		version    int64
 		err        error
 	}{
-		{"API_KEY", "two", vault.SourceDatabase, 2, nil},
-		{"PASSWORD", "", "", 0, secrets.ErrNotSet},
+		{"BATCH_KEY", "two", vault.SourceDatabase, 2, nil},
+		{"EMPTY", "", "", 0, secrets.ErrNotSet},
 		{"NOT_MINE", "", "", 0, secrets.ErrNotDeclared},
 		{"FROM_ENV", "outside", vault.SourceEnvironment, 0, nil},
 		{"BROKEN", "", "", 0, secrets.ErrIntegrity},
-		{"API_KEY", "two", vault.SourceDatabase, 2, nil},
+		{"BATCH_KEY", "two", vault.SourceDatabase, 2, nil},
 	}
 	for i, r := range results {
 		want := want[i]
@@ -47,7 +47,7 @@ func TestGetMany(t *testing.T) {
 	if len(results) != len(want) {
 		t.Errorf("%d results", len(results))
 	}
-	if secret, _ := show(t, w, "API_KEY"); secret.LastUsedBy != "bob" || secret.LastUsedAt == "" {
+	if secret, _ := show(t, w, "BATCH_KEY"); secret.LastUsedBy != "bob" || secret.LastUsedAt == "" {
 		t.Errorf("the use is not recorded: %+v", secret)
 	}
 	if secret, _ := show(t, w, "BROKEN"); secret.LastUsedAt != "" {
