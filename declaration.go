@@ -1,6 +1,9 @@
 package secrets
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Declaration is a plugin's statement that it needs a secret.
 type Declaration struct {
@@ -48,4 +51,14 @@ type PluginStatus struct {
 	DroppedLog int64     // log lines dropped because it wrote too many
 	Sandbox    string    // "enforce", "best-effort" or "off"
 	Missing    []string  // parts of its sandbox that could not be applied, for people
+}
+
+// LogLine is one line of what the host's log says about a plugin: the plugin's
+// own line, without control characters and the values of secrets, or a word of
+// the host about it.
+type LogLine struct {
+	Seq   int64 // counts from 1 for each plugin
+	Time  time.Time
+	Level slog.Level
+	Text  string // the message and its fields
 }

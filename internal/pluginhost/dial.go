@@ -17,7 +17,7 @@ const maxHeaders = 16 << 10 // bytes of the headers of one call
 
 // dialOptions limits the connection to a plugin. go-plugin's own calls go over
 // it too, and have no deadline by themselves.
-func dialOptions(dial func(context.Context, string) (net.Conn, error), limit time.Duration, adopt adopter) []grpc.DialOption {
+func dialOptions(dial func(context.Context, string) (net.Conn, error), limit time.Duration, pulse *pulse, adopt adopter) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithContextDialer(dial),
 		grpc.WithAuthority(pluginwire.Authority),
@@ -26,7 +26,7 @@ func dialOptions(dial func(context.Context, string) (net.Conn, error), limit tim
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(pluginwire.HostMaxReceive),
 			grpc.MaxCallSendMsgSize(pluginwire.PluginMaxReceive)),
-		grpc.WithChainUnaryInterceptor(withDeadline(limit)),
+		grpc.WithChainUnaryInterceptor(pulse.call, withDeadline(limit)),
 		grpc.WithChainStreamInterceptor(adopt.stream, withoutBroker),
 	}
 }

@@ -1,5 +1,14 @@
 package pluginhost
 
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+)
+
 // ParseLine is parseLine for the tests.
 var ParseLine = parseLine
 
@@ -31,3 +40,28 @@ func (e entry) Text() (message string, fields map[string]string) {
 
 // Level is the entry's level by name.
 func (e entry) Level() string { return e.level.String() }
+
+// Breaker is a breaker with a window of ten minutes.
+func Breaker() (crash func(at time.Time) bool) {
+	b := &breaker{}
+	return func(at time.Time) bool { return b.crash(at, 10*time.Minute) }
+}
+
+// Recorded is a log that keeps its lines, and what it kept after a number.
+func Recorded(next slog.Handler) (log *slog.Logger, after func(int64) []secrets.LogLine) {
+	r := &ring{}
+	return slog.New(recorder{next: next, ring: r}), r.after
+}
+
+// Call lets a plugin validate a value, as pages do.
+func (h *Host) Call(ctx context.Context, plugin, value string) (*pluginpb.TestSecretResponse, error) {
+	s, err := h.find(plugin)
+	if err != nil {
+		return nil, err
+	}
+	l := s.serving.Load()
+	if l == nil {
+		return nil, secrets.ErrUnavailable
+	}
+	return pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Value: []byte(value)})
+}

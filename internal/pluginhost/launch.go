@@ -31,7 +31,8 @@ type launch struct {
 	identity pluginwire.Identity
 	runner   *runner
 	client   *plugin.Client
-	callback *callback        // nil until the process runs
+	callback *callback // nil until the process runs
+	pulse    *pulse
 	conn     *grpc.ClientConn // nil until it is connected
 
 	mu      sync.Mutex
@@ -54,7 +55,7 @@ func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Po
 		return nil, errors.Join(fmt.Errorf("making the plugin's private folder: %w", bare(err)), os.RemoveAll(dir))
 	}
 	grant := h.cfg.Grants[name]
-	l := &launch{name: name, log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity}
+	l := &launch{name: name, log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity, pulse: newPulse()}
 	l.runner = &runner{
 		name: name, home: home, extra: memoryVariables(grant.Memory), bootstrap: identity.Bootstrap(),
 		journal: j, stdout: newStdout(), known: make(chan struct{}),
@@ -80,7 +81,7 @@ func (l *launch) clientConfig(j *journal) *plugin.ClientConfig {
 		TLSConfig:        l.identity.HostTLS(),
 		StartTimeout:     l.timings.Handshake + time.Second, // launch itself is stricter
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: l.dir},
-		GRPCDialOptions:  dialOptions(l.runner.dial, l.timings.Call, l.adopt),
+		GRPCDialOptions:  dialOptions(l.runner.dial, l.timings.Call, l.pulse, l.adopt),
 		SyncStdout:       j.lines(),
 		SyncStderr:       j.lines(),
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
@@ -110,6 +111,9 @@ func (l *launch) disown() {
 		_ = conn.Close()
 	}
 }
+
+// ran tells whether there was a process, be it for a moment.
+func (l *launch) ran() bool { return l.runner.process() != nil }
 
 // handshake starts the process and waits for its handshake.
 func (l *launch) handshake(ctx context.Context) error {

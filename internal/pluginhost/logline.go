@@ -13,6 +13,8 @@ const (
 	maxFields = 32   // fields of one line that are kept
 	maxField  = 1024 // bytes of one field's value
 	maxKey    = 64   // bytes of one field's name
+
+	fieldsGroup = "fields" // what the host's log calls a plugin's own fields
 )
 
 // entry is one line of a plugin's log.
@@ -39,7 +41,7 @@ func parseLine(line []byte) entry {
 	e.level, e.tagged = level(scalar(fields["@level"], maxKey))
 	if rest := others(fields); len(rest) > 0 {
 		// In a group of their own, they cannot pose as the host's fields.
-		e.attrs = []slog.Attr{slog.GroupAttrs("fields", rest...)}
+		e.attrs = []slog.Attr{slog.GroupAttrs(fieldsGroup, rest...)}
 	}
 	return e
 }

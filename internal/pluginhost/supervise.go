@@ -16,10 +16,7 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
-const (
-	maxReason = 300 // bytes of the reason of a failure
-	maxMisses = 3   // health probes in a row that may fail
-)
+const maxReason = 300 // bytes of the reason of a failure
 
 // supervised is one plugin through all its launches.
 type supervised struct {
@@ -27,6 +24,7 @@ type supervised struct {
 	name    string
 	path    string
 	log     *slog.Logger
+	lines   *ring // what log was told
 	journal *journal
 	tried   chan struct{} // closed when it was ready or failed for the first time
 	first   sync.Once
@@ -36,160 +34,189 @@ type supervised struct {
 
 	serving atomic.Pointer[launch] // the launch that is ready, or nil
 
-	mu    sync.Mutex
-	state secrets.PluginStatus
+	mu        sync.Mutex
+	state     secrets.PluginStatus
+	off       bool               // an administrator wants it not to run
+	interrupt context.CancelFunc // ends the present turn
 }
 
 func newSupervised(h *Host, name string) *supervised {
-	log := h.cfg.Log.With("plugin", name)
-	state := secrets.PluginStarting
-	if h.cfg.Grants[name].Disabled {
+	lines := &ring{}
+	log := slog.New(recorder{next: h.cfg.Log.With("plugin", name).Handler(), ring: lines})
+	state, off := secrets.PluginPending, h.cfg.Grants[name].Disabled
+	if off {
 		state = secrets.PluginDisabled
 	}
 	return &supervised{
-		host:    h,
-		name:    name,
-		path:    filepath.Join(h.cfg.Dir, prefix+name),
-		log:     log,
-		journal: newJournal(log),
-		tried:   make(chan struct{}),
-		state:   secrets.PluginStatus{Name: name, State: state, Since: now(), Sandbox: string(h.cfg.Sandbox)},
+		host:      h,
+		name:      name,
+		path:      filepath.Join(h.cfg.Dir, prefix+name),
+		log:       log,
+		lines:     lines,
+		journal:   newJournal(log),
+		tried:     make(chan struct{}),
+		state:     secrets.PluginStatus{Name: name, State: state, Since: now(), Sandbox: string(h.cfg.Sandbox)},
+		off:       off,
+		interrupt: func() {},
 	}
 }
 
-// now is the time as a page shows it.
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
-
-// status is a copy of what is known.
-func (s *supervised) status() secrets.PluginStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status := s.state // its slices are replaced, never changed
-	status.DroppedLog = s.journal.dropped.Load()
-	return status
-}
-
-// enter changes the state, and whatever else change does.
-func (s *supervised) enter(state secrets.PluginState, change func(*secrets.PluginStatus)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.State, s.state.Since, s.state.NextStart = state, now(), time.Time{}
-	if change != nil {
-		change(&s.state)
-	}
-}
-
-// run launches the plugin again and again until the host closes. A plugin that
-// is turned off is not launched.
+// run takes one turn after the other until the host closes. A turn ends when
+// an administrator wants something else of the plugin than before.
 func (s *supervised) run() {
-	defer s.first.Do(func() { close(s.tried) })
-	if s.host.cfg.Grants[s.name].Disabled {
-		return
-	}
+	defer s.settled()
 	defer s.forget()
-	defer s.enter(secrets.PluginStopped, nil)
-	for failures := 0; s.host.life.Err() == nil; failures++ {
-		lasted, err := s.live()
-		if s.host.life.Err() != nil {
+	defer s.end()
+	for s.host.life.Err() == nil {
+		turn, off := s.newTurn()
+		if off {
+			s.settled()
+			<-turn.Done()
+			continue
+		}
+		s.keepUp(turn)
+	}
+}
+
+// settled tells the start of the host that it need not wait for this plugin.
+func (s *supervised) settled() { s.first.Do(func() { close(s.tried) }) }
+
+// keepUp launches the plugin again and again until the turn ends, or until it
+// crashed too often; then it waits for the end of the turn.
+func (s *supervised) keepUp(turn context.Context) {
+	var crashes breaker
+	for failures := 0; ; failures++ {
+		ending := s.live(turn)
+		if turn.Err() != nil {
 			return
 		}
-		if lasted >= s.host.cfg.Timings.Steady {
+		if ending.lasted >= s.host.cfg.Timings.Steady {
 			failures = 0
 		}
-		if !s.rest(err, s.host.cfg.Timings.backoff(failures)) {
+		reason := clean(ending.err.Error(), maxReason)
+		if ending.ran && crashes.crash(time.Now(), s.host.cfg.Timings.Breaker) {
+			s.giveUp(turn, reason)
+			return
+		}
+		if !s.rest(turn, reason, s.host.cfg.Timings.backoff(failures)) {
 			return
 		}
 	}
 }
 
 // rest waits before the next launch; it tells whether there is to be one.
-func (s *supervised) rest(err error, wait time.Duration) bool {
-	reason := clean(err.Error(), maxReason)
+func (s *supervised) rest(turn context.Context, reason string, wait time.Duration) bool {
 	s.log.Warn("the plugin failed and is started again later", "reason", reason, "wait", wait)
-	s.enter(secrets.PluginBackoff, func(state *secrets.PluginStatus) {
+	s.enter(turn, secrets.PluginBackoff, func(state *secrets.PluginStatus) {
 		state.LastError, state.NextStart = reason, time.Now().UTC().Add(wait)
 	})
-	s.first.Do(func() { close(s.tried) })
+	s.settled()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-s.host.life.Done():
+	case <-turn.Done():
 		return false
 	}
-	s.enter(secrets.PluginStarting, func(state *secrets.PluginStatus) { state.Restarts++ })
+	s.enter(turn, secrets.PluginPending, func(state *secrets.PluginStatus) { state.Restarts++ })
 	return true
 }
 
-// live is one launch from its start to its end. It returns how long the plugin
-// was ready, and why it is so no more.
-func (s *supervised) live() (lasted time.Duration, err error) {
-	l, err := s.launch()
+// giveUp waits until an administrator wants the plugin to be tried again.
+func (s *supervised) giveUp(turn context.Context, reason string) {
+	s.log.Error("the plugin crashed too often and is not started again by itself", "reason", reason, "crashes", maxCrashes)
+	s.enter(turn, secrets.PluginFailed, func(state *secrets.PluginStatus) { state.LastError = reason })
+	s.settled()
+	<-turn.Done()
+}
+
+// ending is how a launch ended.
+type ending struct {
+	ran    bool          // there was a process
+	lasted time.Duration // how long it was ready
+	err    error         // why it is so no more
+}
+
+// live is one launch from its start to its end.
+func (s *supervised) live(turn context.Context) ending {
+	l, about, err := s.launch(turn)
 	if err != nil {
-		return 0, err
+		return ending{ran: l != nil && l.ran(), err: err}
+	}
+	began := time.Now()
+	s.serve(turn, l, about)
+	err = s.watch(turn, l)
+	s.serving.CompareAndSwap(l, nil) // before it is stopped: no more calls
+	lasted := time.Since(began)
+	return ending{ran: true, lasted: lasted, err: errors.Join(err, l.stop(s.host.patience))}
+}
+
+// serve lets others call the plugin, unless an administrator ended the turn.
+func (s *supervised) serve(turn context.Context, l *launch, about introduction) {
+	missing := s.unprotected(l)
+	s.log.Info("the plugin is ready")
+	defer s.settled()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if turn.Err() != nil {
+		return
 	}
 	s.serving.Store(l)
-	began := time.Now()
-	err = s.watch(l)
-	s.serving.CompareAndSwap(l, nil) // before it is stopped: no more calls
-	lasted = time.Since(began)
-	return lasted, errors.Join(err, l.stop(s.host.patience))
+	s.set(secrets.PluginReady, func(state *secrets.PluginStatus) {
+		state.Version, state.Hooks, state.Missing = about.version, about.hooks, missing
+	})
 }
 
 // launch brings the plugin up to where it is ready. Only a few plugins do so
-// at a time.
-func (s *supervised) launch() (*launch, error) {
+// at a time. With an error, the launch is over, if there is one at all.
+func (s *supervised) launch(turn context.Context) (*launch, introduction, error) {
 	select {
 	case s.host.slots <- struct{}{}:
-	case <-s.host.life.Done():
-		return nil, s.host.life.Err()
+	case <-turn.Done():
+		return nil, introduction{}, turn.Err()
 	}
 	defer func() { <-s.host.slots }()
+	s.enter(turn, secrets.PluginStarting, nil)
 	policy := s.host.policy(s.name)
 	if err := policy.Refusal(); err != nil {
-		return nil, err
+		return nil, introduction{}, err
 	}
 	if err := s.seal(); err != nil {
-		return nil, err
+		return nil, introduction{}, err
 	}
 	l, err := newLaunch(s.host, s.name, s.program, policy, s.journal)
 	if err != nil {
-		return nil, err
+		return nil, introduction{}, err
 	}
-	if err := s.bringUp(s.host.life, l); err != nil {
-		return nil, errors.Join(err, l.stop(s.host.patience))
+	about, err := s.bringUp(turn, l)
+	if err != nil {
+		return l, introduction{}, errors.Join(err, l.stop(s.host.patience))
 	}
-	return l, nil
+	return l, about, nil
 }
 
 // bringUp is the order of a start: the plugin may use secrets from the moment
 // it has declared them.
-func (s *supervised) bringUp(ctx context.Context, l *launch) error {
-	if err := l.handshake(ctx); err != nil {
-		return err
+func (s *supervised) bringUp(turn context.Context, l *launch) (introduction, error) {
+	if err := l.handshake(turn); err != nil {
+		return introduction{}, err
 	}
-	if err := l.connect(ctx, s.host.cfg); err != nil {
-		return err
+	if err := l.connect(turn, s.host.cfg); err != nil {
+		return introduction{}, err
 	}
-	about, err := l.initialise(ctx, s.host.cfg.HostVersion)
+	about, err := l.initialise(turn, s.host.cfg.HostVersion)
 	if err != nil {
-		return err
+		return introduction{}, err
 	}
-	if err := s.introduce(ctx, l, about); err != nil {
-		return err
+	if err := s.introduce(turn, l, about); err != nil {
+		return introduction{}, err
 	}
 	if about.starter {
-		if err := l.begin(ctx); err != nil {
-			return err
+		if err := l.begin(turn); err != nil {
+			return introduction{}, err
 		}
 	}
-	missing := s.unprotected(l)
-	s.enter(secrets.PluginReady, func(state *secrets.PluginStatus) {
-		state.Version, state.Hooks, state.Missing = about.version, about.hooks, missing
-	})
-	s.log.Info("the plugin is ready")
-	s.first.Do(func() { close(s.tried) })
-	return nil
+	return about, nil
 }
 
 // introduce asks the plugin for its declarations and introduces it to the
@@ -216,26 +243,4 @@ func (s *supervised) introduce(ctx context.Context, l *launch, about introductio
 	defer s.mu.Unlock()
 	s.state.Secrets = names
 	return nil
-}
-
-// watch returns when a ready plugin ends, hangs or is to be stopped.
-func (s *supervised) watch(l *launch) error {
-	timings := s.host.cfg.Timings
-	ticker := time.NewTicker(timings.Probe)
-	defer ticker.Stop()
-	p := l.runner.process()
-	for misses := 0; misses < maxMisses; {
-		select {
-		case <-s.host.life.Done():
-			return nil
-		case <-p.exited:
-			return fmt.Errorf("it ended by itself (%s)", p.exit())
-		case <-ticker.C:
-			misses++
-			if l.healthy(s.host.life) {
-				misses = 0
-			}
-		}
-	}
-	return fmt.Errorf("it did not answer %d health probes in a row", maxMisses)
 }

@@ -22,6 +22,7 @@ type Timings struct {
 	Backoff    time.Duration // before the first restart; doubled each time: 250 ms
 	MaxBackoff time.Duration // the longest wait before a restart: 30 s
 	Steady     time.Duration // ready for so long, and Backoff starts again: 60 s
+	Breaker    time.Duration // five crashes within it, and it is not started again: 10 min
 }
 
 func (t Timings) withDefaults() Timings {
@@ -37,6 +38,7 @@ func (t Timings) withDefaults() Timings {
 		Backoff:    cmp.Or(t.Backoff, 250*time.Millisecond),
 		MaxBackoff: cmp.Or(t.MaxBackoff, 30*time.Second),
 		Steady:     cmp.Or(t.Steady, time.Minute),
+		Breaker:    cmp.Or(t.Breaker, 10*time.Minute),
 	}
 }
 

@@ -33,6 +33,7 @@ type misbehave struct {
 	pluginpb.UnimplementedLifecycleServer
 	pluginpb.UnimplementedDeclarationsServer
 	pluginpb.UnimplementedStarterServer
+	pluginpb.UnimplementedValidatorServer
 
 	behaviour
 	tls     *tls.Config
@@ -85,6 +86,7 @@ func (s set) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
 	pluginpb.RegisterLifecycleServer(server, s.p)
 	pluginpb.RegisterDeclarationsServer(server, s.p)
 	pluginpb.RegisterStarterServer(server, s.p)
+	pluginpb.RegisterValidatorServer(server, s.p)
 	return nil
 }
 

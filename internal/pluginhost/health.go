@@ -1,0 +1,115 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+const (
+	maxMisses = 3 // health probes in a row that may fail
+	maxLate   = 3 // calls in a row that may miss their deadlines
+)
+
+// watch returns when a ready plugin ends, hangs or is to be stopped. Until
+// then it tells whether the plugin keeps up.
+func (s *supervised) watch(turn context.Context, l *launch) error {
+	ticker := time.NewTicker(s.host.cfg.Timings.Probe)
+	defer ticker.Stop()
+	p := l.runner.process()
+	degraded := false
+	for misses := 0; misses < maxMisses; {
+		degraded = s.assess(turn, degraded, misses, l.pulse.late())
+		select {
+		case <-turn.Done():
+			return nil
+		case <-p.exited:
+			return fmt.Errorf("it ended by itself (%s)", p.exit())
+		case <-l.pulse.changed:
+		case <-ticker.C:
+			misses++
+			if l.healthy(turn) {
+				misses = 0
+			}
+		}
+	}
+	return fmt.Errorf("it did not answer %d health probes in a row", maxMisses)
+}
+
+// assess enters PluginDegraded or leaves it, and returns which it is.
+func (s *supervised) assess(turn context.Context, was bool, misses, late int) (degraded bool) {
+	reason := ""
+	switch {
+	case misses > 0:
+		reason = "it did not answer the last health probe"
+	case late >= maxLate:
+		reason = fmt.Sprintf("it did not answer its last %d calls in time", maxLate)
+	}
+	if degraded = reason != ""; degraded == was {
+		return degraded
+	}
+	if !degraded {
+		s.log.Info("the plugin answers again")
+		s.enter(turn, secrets.PluginReady, nil)
+		return false
+	}
+	s.log.Warn("the plugin does not keep up", "reason", reason)
+	s.enter(turn, secrets.PluginDegraded, func(state *secrets.PluginStatus) { state.LastError = reason })
+	return true
+}
+
+// pulse counts the calls of one launch that missed their deadlines.
+type pulse struct {
+	changed chan struct{} // has room for one word that there is news
+
+	mu     sync.Mutex
+	missed int // in a row
+}
+
+func newPulse() *pulse { return &pulse{changed: make(chan struct{}, 1)} }
+
+// late is how many calls in a row missed their deadlines.
+func (p *pulse) late() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.missed
+}
+
+// note takes the outcome of one call. An error is an answer too; a call that
+// its caller gave up says nothing.
+func (p *pulse) note(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.missed
+	switch code(err) {
+	case codes.DeadlineExceeded:
+		p.missed++
+	case codes.Canceled, codes.Unavailable:
+	default:
+		p.missed = 0
+	}
+	if (before >= maxLate) == (p.missed >= maxLate) {
+		return
+	}
+	select {
+	case p.changed <- struct{}{}:
+	default: // the word is there already
+	}
+}
+
+// call notes the outcome of every call but those that nobody waits for.
+func (p *pulse) call(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	err := invoke(ctx, method, request, reply, conn, opts...)
+	if !strings.HasPrefix(method, "/grpc.health.") && !strings.HasPrefix(method, "/plugin.") {
+		p.note(err)
+	}
+	return err
+}
