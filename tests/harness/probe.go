@@ -109,6 +109,16 @@ func (p *Probe) Time(t testing.TB, name string, times int) time.Duration {
 	return time.Duration(a.Nanoseconds)
 }
 
+// TimeAccess is Time for CanAccessSecret.
+func (p *Probe) TimeAccess(t testing.TB, name string, times int) time.Duration {
+	t.Helper()
+	a := p.ask(t, map[string]any{"op": "can", "name": name, "actor": "probe", "times": times})
+	if err := a.err(); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(a.Nanoseconds)
+}
+
 // Can is the plugin's CanAccessSecret.
 func (p *Probe) Can(t testing.TB, name, actor string) (bool, error) {
 	t.Helper()

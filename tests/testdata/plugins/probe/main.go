@@ -15,7 +15,7 @@
 //	{"op": "list"}                                  {"secrets": [{"Name": "KEY", …}]}
 //	{"op": "config"}                                {"config": {"socket": …}}
 //
-// or {"error": "not set", "message": …}. "times" repeats a get, and the answer
+// or {"error": "not set", "message": …}. "times" repeats a get or can, and the answer
 // says how long that took. Package harness has the other end, harness.Probe.
 package main
 
@@ -120,7 +120,7 @@ func (q question) ask(ctx context.Context, host pluginapi.Host) (a answer) {
 	case "get":
 		err = q.get(ctx, host, &a)
 	case "can":
-		a.Allowed, err = host.CanAccessSecret(ctx, q.Name, q.Actor)
+		err = q.can(ctx, host, &a)
 	case "list":
 		a.Secrets, err = host.ListSecrets(ctx)
 	case "config":
@@ -142,6 +142,17 @@ func (q question) get(ctx context.Context, host pluginapi.Host, a *answer) error
 			return err
 		}
 		a.Value = value.Reveal()
+	}
+	a.Nanoseconds = time.Since(began).Nanoseconds()
+	return nil
+}
+
+func (q question) can(ctx context.Context, host pluginapi.Host, a *answer) (err error) {
+	began := time.Now()
+	for range max(q.Times, 1) {
+		if a.Allowed, err = host.CanAccessSecret(ctx, q.Name, q.Actor); err != nil {
+			return err
+		}
 	}
 	a.Nanoseconds = time.Since(began).Nanoseconds()
 	return nil
