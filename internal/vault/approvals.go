@@ -11,7 +11,8 @@ import (
 // approvals is everything that the file knows of plugins. It never changes: a
 // decision makes a new one.
 type approvals struct {
-	read     bool // from a file; the first one is empty instead
+	read     bool     // from a file; the first one is empty instead
+	names    []string // sorted
 	plugins  map[string]*approval
 	requests []db.PluginRequest  // oldest first
 	holders  map[string][]string // secret → plugins that it is granted to, oldest first
@@ -37,6 +38,7 @@ func readApprovals(tx *db.Tx) (*approvals, error) {
 	}
 	all := &approvals{read: true, plugins: map[string]*approval{}, holders: map[string][]string{}}
 	for _, row := range rows {
+		all.names = append(all.names, row.Name)
 		all.plugins[row.Name] = newApproval(row)
 	}
 	for _, r := range requests {
@@ -78,9 +80,6 @@ func requestOf(r db.PluginRequest) Request { return Request{RequestKind(r.Kind),
 // disabled may be asked of nil, a plugin that is not known.
 func (a *approval) disabled() bool { return a != nil && a.row.DisabledAt != "" }
 
-// asks reports whether the plugin asks for it as it is now.
-func (a *approval) asks(r Request) bool { return a.asked[r] }
-
 // introduced reports whether the plugin ever introduced itself.
 func (a *approval) introduced() bool { return a != nil && a.row.FirstSeenAt != "" }
 
@@ -117,7 +116,7 @@ func (all *approvals) undecided(plugin string, onlyTrusted bool) []Request {
 	a := all.plugins[plugin]
 	for _, row := range all.requests {
 		r := requestOf(row)
-		if row.Plugin != plugin || a.states[r] != RequestPending || !a.asks(r) {
+		if row.Plugin != plugin || a.states[r] != RequestPending || !a.asked[r] {
 			continue
 		}
 		if !onlyTrusted || all.trusted(plugin, r) {

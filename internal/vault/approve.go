@@ -102,7 +102,7 @@ func (v *Vault) Pending(caller secrets.Caller) map[string]int {
 	}
 	all := v.approvals.Load()
 	for _, r := range all.requests {
-		if r.State == string(RequestPending) && all.plugins[r.Plugin].asks(requestOf(r)) {
+		if r.State == string(RequestPending) && all.plugins[r.Plugin].asked[requestOf(r)] {
 			counts[r.Plugin]++
 		}
 	}

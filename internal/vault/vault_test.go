@@ -24,7 +24,8 @@ const (
 
 var ctx = context.Background()
 
-// Who asks, in these tests. The policy lets root and alice manage secrets.
+// Who asks, in these tests. The policy lets root and alice manage secrets, and
+// root manage plugins.
 var (
 	root      = secrets.Caller{Actor: secrets.NewActor("root"), Proof: secrets.ProofSignedIn}
 	alice     = secrets.Caller{Actor: secrets.NewActor("alice"), Proof: secrets.ProofSignedIn}
@@ -60,6 +61,13 @@ func open(t *testing.T, options ...option) *world {
 // reopen opens the same file again, as a restart does.
 func (w *world) reopen(t *testing.T, options ...option) {
 	t.Helper()
+	w.Vault = w.second(t, options...)
+	declare(t, w, "demo", "API_KEY", "PASSWORD")
+}
+
+// second is a vault over the same file, as in another process.
+func (w *world) second(t *testing.T, options ...option) *vault.Vault {
+	t.Helper()
 	now := func() time.Time { return w.time }
 	d, _, err := db.Open(ctx, w.path, now)
 	if err != nil {
@@ -68,6 +76,7 @@ func (w *world) reopen(t *testing.T, options ...option) {
 	t.Cleanup(func() { d.Close() })
 	policy, err := access.New(access.Config{Permissions: map[string]any{
 		"manage-secrets": map[string]any{"id": []any{"root", "alice"}},
+		"manage-plugins": map[string]any{"id": "root"},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +91,7 @@ func (w *world) reopen(t *testing.T, options ...option) {
 	for _, o := range options {
 		o(&cfg)
 	}
-	w.Vault = vault.New(cfg)
-	declare(t, w, "demo", "API_KEY", "PASSWORD")
+	return vault.New(cfg)
 }
 
 func keys(t *testing.T, value any) *keyring.Keyring {
