@@ -259,3 +259,20 @@ func (w *world) pidOf(name string) (pid int) {
 	}
 	return pid
 }
+
+// Once its socket is gone a plugin lives on, but nobody can reach it anew.
+func TestSocketIsRemoved(t *testing.T) {
+	t.Parallel()
+	timings := quick()
+	timings.Probe, timings.ProbeDial = 20*time.Millisecond, 50*time.Millisecond
+	w := start(t, timings, "unlinks", "healthy")
+	w.says("removed 1")
+	w.failsWith("unlinks", "did not answer 3 health probes in a row")
+	eventually(t, func() error {
+		if status := w.status("unlinks"); status.Restarts == 0 {
+			return fmt.Errorf("it is %+v", status)
+		}
+		return nil
+	})
+	w.isUnharmed()
+}

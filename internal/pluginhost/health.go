@@ -9,13 +9,20 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	plugin "github.com/hashicorp/go-plugin"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 )
 
 const (
 	maxMisses = 3 // health probes in a row that may fail
 	maxLate   = 3 // calls in a row that may miss their deadlines
+
+	maxHealth = 4 << 10 // bytes of the answer to a health probe
 )
 
 // watch returns when a ready plugin ends, hangs or is to be stopped. Until
@@ -24,7 +31,7 @@ func (s *supervised) watch(turn context.Context, l *launch) error {
 	ticker := time.NewTicker(s.host.cfg.Timings.Probe)
 	defer ticker.Stop()
 	p := l.runner.process()
-	degraded := false
+	degraded, dialled := false, time.Now()
 	for misses := 0; misses < maxMisses; {
 		degraded = s.assess(turn, degraded, misses, l.pulse.late())
 		select {
@@ -34,13 +41,45 @@ func (s *supervised) watch(turn context.Context, l *launch) error {
 			return fmt.Errorf("it ended by itself (%s)", p.exit())
 		case <-l.pulse.changed:
 		case <-ticker.C:
+			// After a miss only a new connection can prove that all is well.
+			anew := misses > 0 || time.Since(dialled) >= s.host.cfg.Timings.ProbeDial
 			misses++
-			if l.healthy(turn) {
-				misses = 0
+			if !l.healthy(turn, anew) {
+				continue
+			}
+			misses = 0
+			if anew {
+				dialled = time.Now()
 			}
 		}
 	}
 	return fmt.Errorf("it did not answer %d health probes in a row", maxMisses)
+}
+
+// healthy probes the plugin once, over a connection made anew or the one that
+// is there. A plugin whose socket was removed still answers on the latter, but
+// is lost as soon as that breaks.
+func (l *launch) healthy(ctx context.Context, anew bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, l.timings.ProbeCall)
+	defer cancel()
+	conn := l.conn
+	if anew {
+		var err error
+		if conn, err = grpc.NewClient("passthrough:///"+pluginwire.Authority,
+			grpc.WithContextDialer(l.runner.dial),
+			grpc.WithTransportCredentials(credentials.NewTLS(l.identity.HostTLS())),
+			grpc.WithAuthority(pluginwire.Authority),
+			grpc.WithMaxHeaderListSize(maxHeaders),
+			grpc.WithDisableServiceConfig(),
+			grpc.WithNoProxy(),
+		); err != nil {
+			return false
+		}
+		defer conn.Close()
+	}
+	response, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
+		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName}, grpc.MaxCallRecvMsgSize(maxHealth))
+	return err == nil && response.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING
 }
 
 // assess enters PluginDegraded or leaves it, and returns which it is.

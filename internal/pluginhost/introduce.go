@@ -7,10 +7,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-
-	plugin "github.com/hashicorp/go-plugin"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
@@ -78,15 +75,6 @@ func (l *launch) begin(ctx context.Context) error {
 		return l.explain("Start", err)
 	}
 	return nil
-}
-
-// healthy probes the plugin once.
-func (l *launch) healthy(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, l.timings.ProbeCall)
-	defer cancel()
-	response, err := grpc_health_v1.NewHealthClient(l.conn).Check(ctx,
-		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
-	return err == nil && response.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING
 }
 
 // explain says in one sentence why a call to the plugin failed. The plugin's

@@ -28,7 +28,8 @@ func rootCaller() secrets.Caller {
 func TestNothingIsLeft(t *testing.T) {
 	timings := quick()
 	timings.Handshake, timings.Call = 300*time.Millisecond, 300*time.Millisecond
-	modes := []string{"healthy", "silent", "garbage", "exits", "hung", "stopearly", "forks", "panics", "huge", "stubborn", "elsewhere", "mute", "leaves"}
+	timings.Probe, timings.ProbeDial = 20*time.Millisecond, 40*time.Millisecond
+	modes := []string{"healthy", "unlinks", "silent", "garbage", "exits", "hung", "stopearly", "forks", "panics", "huge", "stubborn", "elsewhere", "mute", "leaves"}
 	w := start(t, timings, modes...)
 	for _, mode := range modes {
 		eventually(t, func() error {

@@ -19,6 +19,7 @@ type Timings struct {
 	Close      time.Duration // all plugins together, before what is left is killed: 3 s
 	Probe      time.Duration // between two health probes: 10 s
 	ProbeCall  time.Duration // one health probe: 2 s
+	ProbeDial  time.Duration // between two health probes over a new connection: 60 s
 	Backoff    time.Duration // before the first restart; doubled each time: 250 ms
 	MaxBackoff time.Duration // the longest wait before a restart: 30 s
 	Steady     time.Duration // ready for so long, and Backoff starts again: 60 s
@@ -35,6 +36,7 @@ func (t Timings) withDefaults() Timings {
 		Close:      cmp.Or(t.Close, 3*time.Second),
 		Probe:      cmp.Or(t.Probe, 10*time.Second),
 		ProbeCall:  cmp.Or(t.ProbeCall, 2*time.Second),
+		ProbeDial:  cmp.Or(t.ProbeDial, time.Minute),
 		Backoff:    cmp.Or(t.Backoff, 250*time.Millisecond),
 		MaxBackoff: cmp.Or(t.MaxBackoff, 30*time.Second),
 		Steady:     cmp.Or(t.Steady, time.Minute),

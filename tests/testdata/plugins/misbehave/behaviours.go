@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,7 @@ func behaviours() map[string]behaviour {
 		"stopearly": {register: func() { stopItself(); forever() }},
 		"forks":     {start: func(*misbehave) { fork(); os.Exit(0) }},
 		"forkstays": {start: func(*misbehave) { fork() }},
+		"unlinks":   {start: func(*misbehave) { removeSocket() }},
 		"panics":    {declares: secret("PANICS_KEY"), start: func(*misbehave) { panic("at the disco") }},
 		"huge":      {codec: true},
 		"chatty":    {start: func(*misbehave) { writeLongLines() }},
@@ -80,6 +82,17 @@ func stopLater(*misbehave) {
 }
 
 func stopItself() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
+
+// removeSocket takes away the file by which the host reaches this process.
+func removeSocket() {
+	sockets, _ := filepath.Glob(filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "*"))
+	for _, socket := range sockets {
+		if err := os.Remove(socket); err != nil {
+			complain(err)
+		}
+	}
+	report("removed %d", len(sockets))
+}
 
 // fork leaves a process behind that holds this one's pipes.
 func fork() {
