@@ -65,6 +65,7 @@ func (s *Session) register(server grpc.ServiceRegistrar) {
 	if starter, ok := s.plugin.(Starter); ok {
 		pluginpb.RegisterStarterServer(server, starterServer{session: s, starter: starter})
 	}
+	s.registerHooks(server)
 }
 
 func serviceNames(p Plugin) []string {
@@ -75,7 +76,7 @@ func serviceNames(p Plugin) []string {
 	if _, ok := p.(Starter); ok {
 		names = append(names, pluginpb.Starter_ServiceDesc.ServiceName)
 	}
-	return names
+	return append(names, hookNames(p)...)
 }
 
 // refuse logs why a call of the host failed and returns what the host may know.

@@ -34,7 +34,8 @@ func newHostClient(conn grpc.ClientConnInterface, logger *slog.Logger) *hostClie
 func (h *hostClient) GetSecret(ctx context.Context, name, actorID string) (Value, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	response, err := h.secrets.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: name, ActorId: actorID})
+	id, token := onBehalf(ctx, actorID)
+	response, err := h.secrets.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: name, ActorId: id, ActorToken: token})
 	if err != nil {
 		return Value{}, fmt.Errorf("getting secret %q: %w", name, pluginwire.FromStatus(err))
 	}
@@ -44,7 +45,8 @@ func (h *hostClient) GetSecret(ctx context.Context, name, actorID string) (Value
 func (h *hostClient) CanAccessSecret(ctx context.Context, name, actorID string) (bool, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	response, err := h.secrets.CanAccessSecret(ctx, &pluginpb.CanAccessSecretRequest{Name: name, ActorId: actorID})
+	id, token := onBehalf(ctx, actorID)
+	response, err := h.secrets.CanAccessSecret(ctx, &pluginpb.CanAccessSecretRequest{Name: name, ActorId: id, ActorToken: token})
 	if err != nil {
 		return false, fmt.Errorf("asking for access to secret %q: %w", name, pluginwire.FromStatus(err))
 	}

@@ -17,8 +17,9 @@
 // the host with --plugins-dir and the folder it is in.
 //
 // A plugin that wants to do something also implements [Starter], and is given
-// a [Host] to read its secrets with. Package plugintest runs a plugin inside a
-// Go test.
+// a [Host] to read its secrets with. What else a plugin can offer are the
+// interfaces [Validator], [MenuProvider], [ActorsFromIDs], [Authenticator] and
+// [HTTPHandler]. Package plugintest runs a plugin inside a Go test.
 //
 // # Secrets
 //
@@ -74,8 +75,10 @@ type Starter interface {
 // Their errors can be told apart with errors.Is and the errors below.
 type Host interface {
 	// GetSecret returns the value of a secret that this plugin declared. It
-	// counts as a use of the secret by the actor with that id; an empty id
-	// stands for nobody in particular.
+	// counts as a use of the secret by the actor with that id. An empty id
+	// stands for the actor of ctx, see [ActorFromContext], and without one for
+	// nobody in particular. The host knows the actor of ctx to be true; any
+	// other is recorded as the plugin's word.
 	GetSecret(ctx context.Context, name, actorID string) (Value, error)
 
 	// CanAccessSecret says whether GetSecret would be allowed. It is no use of

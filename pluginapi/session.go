@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"runtime/debug"
 	"sync"
 
@@ -28,10 +30,13 @@ type Session struct {
 	lifetime context.Context // the one given to Start
 	cancel   context.CancelFunc
 	returned chan struct{} // closed when Start has returned
+	listen   func(address string) (net.Listener, error)
 
 	mu      sync.Mutex
 	logger  *slog.Logger
 	conn    *grpc.ClientConn
+	host    Host         // nil before Init
+	pages   *http.Server // of an HTTPHandler; nil before Listen
 	started bool
 	stopped bool
 	err     error // what Start returned
@@ -48,16 +53,21 @@ func Connect(p Plugin, dial Dialer, log io.Writer) *Session {
 		lifetime: lifetime,
 		cancel:   cancel,
 		returned: make(chan struct{}),
+		listen:   listenUnix,
 		logger:   newLogger(log, "plugin"),
 	}
 }
+
+// ListenWith makes an [HTTPHandler] listen in another way than on a unix
+// socket. It must be called before the session is used.
+func (s *Session) ListenWith(listen func(address string) (net.Listener, error)) { s.listen = listen }
 
 // Server returns a gRPC server with the plugin's services on it.
 func (s *Session) Server(options ...grpc.ServerOption) *grpc.Server {
 	server := grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(pluginwire.PluginMaxReceive),
 		grpc.MaxSendMsgSize(pluginwire.HostMaxReceive),
-		grpc.ChainUnaryInterceptor(s.recoverCall),
+		grpc.ChainUnaryInterceptor(s.recoverCall, s.withHost),
 	)...)
 	s.register(server)
 	return server
@@ -85,6 +95,9 @@ func (s *Session) Stop(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pages != nil {
+		_ = s.pages.Close()
+	}
 	if s.conn != nil {
 		_ = s.conn.Close() // it may be closed already
 	}
@@ -112,6 +125,7 @@ func (s *Session) init(name, address string) error {
 	}
 	s.conn = conn
 	s.logger = newLogger(s.out, name)
+	s.host = newHostClient(s.conn, s.logger)
 	return nil
 }
 
@@ -128,7 +142,7 @@ func (s *Session) start(starter Starter) error {
 		return fmt.Errorf("%w: the plugin is stopping", secrets.ErrUnavailable)
 	}
 	s.started = true
-	go s.run(starter, newHostClient(s.conn, s.logger))
+	go s.run(starter, s.host)
 	return nil
 }
 
@@ -168,6 +182,14 @@ func (s *Session) recoverCall(ctx context.Context, request any, _ *grpc.UnarySer
 		return nil, pluginwire.ToStatus(err)
 	}
 	return response, err
+}
+
+// withHost gives every call the host in its context.
+func (s *Session) withHost(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	s.mu.Lock()
+	host := s.host
+	s.mu.Unlock()
+	return handle(withHost(ctx, host), request)
 }
 
 func (s *Session) log() *slog.Logger {

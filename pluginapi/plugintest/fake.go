@@ -2,6 +2,7 @@ package plugintest
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"regexp"
 	"sync"
@@ -26,10 +27,20 @@ type fakeHost struct {
 	uses     []Use
 	config   []byte
 	failure  error
+	tokens   map[string]string // actor's id by the token that proves it
 }
 
 func newFakeHost() *fakeHost {
-	return &fakeHost{values: map[string]string{}, denied: map[Use]bool{}, config: []byte("null")}
+	return &fakeHost{values: map[string]string{}, denied: map[Use]bool{}, config: []byte("null"), tokens: map[string]string{}}
+}
+
+// token makes a token that proves an actor.
+func (f *fakeHost) token(id string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	token := "actor-token-" + rand.Text()
+	f.tokens[token] = id
+	return token
 }
 
 func (f *fakeHost) server() *grpc.Server {
@@ -53,6 +64,9 @@ func (f *fakeHost) intercept(ctx context.Context, request any, _ *grpc.UnaryServ
 // GetSecret implements pluginpb.SecretsServer.
 func (f *fakeHost) GetSecret(_ context.Context, r *pluginpb.GetSecretRequest) (*pluginpb.GetSecretResponse, error) {
 	use := Use{Name: r.GetName(), ActorID: r.GetActorId()}
+	if id, known := f.tokens[r.GetActorToken()]; r.GetActorToken() != "" && (!known || id != use.ActorID) {
+		return nil, fmt.Errorf("%w: the actor's token does not prove this actor", secrets.ErrInvalid)
+	}
 	if !f.isDeclared(use.Name) {
 		return nil, secrets.ErrNotDeclared
 	}

@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,9 @@ type Host struct {
 	fake    *fakeHost
 	log     *logBuffer
 	session *pluginapi.Session
+	conn    *grpc.ClientConn // to the plugin
+	offered []string         // full names of the services it offers
+	pages   *pages
 }
 
 // New starts p as a host does: it asks for the declarations and then calls
@@ -57,31 +61,33 @@ type Host struct {
 // ends.
 func New(tb testing.TB, p pluginapi.Plugin, options ...Option) *Host {
 	tb.Helper()
-	h := &Host{tb: tb, fake: newFakeHost(), log: &logBuffer{}}
+	h := &Host{tb: tb, fake: newFakeHost(), log: &logBuffer{}, pages: newPages()}
 	for _, option := range options {
 		option.apply(h.fake)
 	}
 	toHost := bufconn.Listen(1 << 20)
 	h.serve(h.fake.server(), toHost)
 	h.session = pluginapi.Connect(p, func(string) (*grpc.ClientConn, error) { return dial(toHost) }, h.log)
+	h.session.ListenWith(h.pages.listen)
 	toPlugin := bufconn.Listen(1 << 20)
 	h.serve(h.session.Server(), toPlugin)
 	conn, err := dial(toPlugin)
 	if err != nil {
 		tb.Fatalf("plugintest: %v", err)
 	}
+	h.conn = conn
 	tb.Cleanup(func() { _ = conn.Close() })
 	tb.Cleanup(h.stop)
-	h.launch(conn)
+	h.launch()
 	return h
 }
 
 // launch does what a host does with a plugin that has just connected.
-func (h *Host) launch(conn *grpc.ClientConn) {
+func (h *Host) launch() {
 	h.tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	lifecycle := pluginpb.NewLifecycleClient(conn)
+	lifecycle := pluginpb.NewLifecycleClient(h.conn)
 	described, err := lifecycle.Init(ctx, &pluginpb.InitRequest{
 		HostVersion:   "plugintest",
 		ProtocolMinor: pluginwire.ProtocolMinor,
@@ -89,14 +95,13 @@ func (h *Host) launch(conn *grpc.ClientConn) {
 		HostAddress:   "bufconn",
 	})
 	h.must("Init", err)
-	declared, err := pluginpb.NewDeclarationsClient(conn).RegisterSecrets(ctx, &pluginpb.RegisterSecretsRequest{})
+	declared, err := pluginpb.NewDeclarationsClient(h.conn).RegisterSecrets(ctx, &pluginpb.RegisterSecretsRequest{})
 	h.must("RegisterSecrets", err)
 	h.must("RegisterSecrets", h.fake.declare(declared.GetSecrets()))
-	for _, service := range described.GetServices() {
-		if service == pluginpb.Starter_ServiceDesc.ServiceName {
-			_, err := pluginpb.NewStarterClient(conn).Start(ctx, &pluginpb.StartRequest{})
-			h.must("Start", err)
-		}
+	h.offered = described.GetServices()
+	if slices.Contains(h.offered, pluginpb.Starter_ServiceDesc.ServiceName) {
+		_, err := pluginpb.NewStarterClient(h.conn).Start(ctx, &pluginpb.StartRequest{})
+		h.must("Start", err)
 	}
 }
 
