@@ -42,6 +42,7 @@ func floors() map[string]int {
 		"tests":                  8,
 		"tests/bench":            8,
 		"tests/browser":          8,
+		"tests/chaos":            8,
 		"tests/conformance":      8,
 		"tests/harness":          7,
 		"tests/interop":          8,
