@@ -64,7 +64,100 @@ export interface Plugin {
    * and the host starts it again after a while.
    */
   start?(host: Host, signal: AbortSignal): unknown;
+
+  /*
+   * The host is offered what follows by its presence, and may call it before
+   * `start` has come far: `currentHost()` has the host. Each has little time,
+   * after which the host goes on without the answer and `signal` is aborted.
+   */
+
+  /**
+   * Tries a value out, for an administrator who wants to know whether it
+   * works.
+   */
+  testSecret?(name: string, value: Value, signal: AbortSignal): TestResult | Promise<TestResult>;
+
+  /** Links for the menu of every page; an actor of null is nobody. */
+  menuLinks?(actor: Actor | null, signal: AbortSignal): readonly MenuLink[] | Promise<readonly MenuLink[]>;
+
+  /** The actors that the plugin knows, by their ids. */
+  actorsFromIDs?(ids: readonly string[], signal: AbortSignal): ActorsByID | Promise<ActorsByID>;
+
+  /**
+   * Who sends a request to the host, or null if this plugin does not know. It
+   * needs the approval of an administrator.
+   */
+  actorFromRequest?(request: RequestMeta, signal: AbortSignal): Actor | null | Promise<Actor | null>;
+
+  /**
+   * Answers a request to the plugin's own pages, which the host shows under
+   * /-/plugins/NAME/: a handler as for Node's `createServer`, or an application
+   * of a framework that is one. `currentActor()` tells who sent it.
+   */
+  serveHTTP?(request: HTTPRequest, response: HTTPResponse): unknown;
 }
+
+/** Who is signed in at the host: an object, usually with an "id". */
+export interface Actor {
+  [key: string]: any;
+}
+
+/** Actors by their ids. */
+export type ActorsByID = Record<string, Actor | null> | Map<string, Actor | null>;
+
+/** Tells whether a value works. */
+export interface TestResult {
+  ok: boolean;
+  /** One sentence for the administrator, without the value. */
+  message?: string;
+}
+
+/** A link in the menu of every page. */
+export interface MenuLink {
+  /** A path on the host, such as /-/plugins/weather/, or an http or https URL. */
+  href: string;
+  label: string;
+}
+
+/** A request to the host, of which somebody has to say who sent it. */
+export interface RequestMeta {
+  method: string;
+  /** The escaped path, without the query. */
+  path: string;
+  /** Those that the administrator lets this plugin see, by names in lower case. */
+  headers: Record<string, string>;
+}
+
+/** The part of Node's IncomingMessage that is written down here. */
+export interface HTTPRequest {
+  method?: string;
+  /** The path below /-/plugins/NAME, with the query. */
+  url?: string;
+  headers: Record<string, string | string[] | undefined>;
+  [Symbol.asyncIterator](): AsyncIterator<any>;
+}
+
+/** The part of Node's ServerResponse that is written down here. */
+export interface HTTPResponse {
+  statusCode: number;
+  setHeader(name: string, value: string | number | readonly string[]): unknown;
+  writeHead(status: number, headers?: Record<string, string | number | string[]>): unknown;
+  write(chunk: string | Uint8Array): boolean;
+  end(chunk?: string | Uint8Array): unknown;
+}
+
+/**
+ * The host that calls one of the optional functions, which may be before
+ * `start` has come far. It throws anywhere else.
+ */
+export function currentHost(): Host;
+
+/**
+ * Who is signed in: who sent the request that `serveHTTP` answers, or who looks
+ * at the menu that `menuLinks` is for. It is null for nobody, and anywhere
+ * else.
+ */
+export function currentActor(): Actor | null;
 
 /** Options of every question to the host. */
 export interface CallOptions {
@@ -76,7 +169,10 @@ export interface CallOptions {
 
 /** Options of a question about an actor. */
 export interface ActorOptions extends CallOptions {
-  /** On whose behalf; without it, for nobody in particular. */
+  /**
+   * On whose behalf. Without it that is the actor whom the host has just asked
+   * this plugin something for, and otherwise nobody in particular.
+   */
   actorId?: string | null;
 }
 

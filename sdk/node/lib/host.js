@@ -1,5 +1,6 @@
 import grpc from "@grpc/grpc-js";
 
+import { claim } from "./context.js";
 import { fromStatus } from "./errors.js";
 import { authority, hostCallTimeout, hostServices, limits } from "./protocol.js";
 import { Value } from "./value.js";
@@ -73,10 +74,7 @@ function quoted(name) {
  * @param {ActorOptions} options
  */
 function request(name, { actorId }) {
-  if (actorId != null && typeof actorId !== "string") {
-    throw new TypeError("actorId must be a string");
-  }
-  return { name, actorId: actorId ?? "" };
+  return { name, ...claim(actorId) };
 }
 
 /**

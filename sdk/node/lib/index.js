@@ -1,3 +1,4 @@
+export { currentActor, currentHost } from "./context.js";
 export { secret } from "./declare.js";
 export {
   DeniedError,

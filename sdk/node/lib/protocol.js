@@ -42,6 +42,11 @@ export const pluginServices = {
   lifecycle: definitions["secrets.plugin.v1.Lifecycle"],
   declarations: definitions["secrets.plugin.v1.Declarations"],
   starter: definitions["secrets.plugin.v1.Starter"],
+  validator: definitions["secrets.plugin.v1.Validator"],
+  menu: definitions["secrets.plugin.v1.Menu"],
+  actors: definitions["secrets.plugin.v1.Actors"],
+  authenticator: definitions["secrets.plugin.v1.Authenticator"],
+  http: definitions["secrets.plugin.v1.Http"],
   controller: definitions["plugin.GRPCController"],
   health: definitions["grpc.health.v1.Health"],
 };

@@ -3,12 +3,16 @@
 import { checkDeclarations } from "./declare.js";
 import { SecretsError, UnavailableError, toStatus } from "./errors.js";
 import { connect, newHost } from "./host.js";
+import { hooksOf } from "./hooks.js";
 import { newLogger } from "./logger.js";
+import { servePages } from "./pages.js";
 import { pluginServices } from "./protocol.js";
 
 /** @import { Client, Server, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js" */
-/** @import { Plugin } from "../index.js" */
+/** @import { Server as PagesServer } from "node:http" */
+/** @import { Host, Plugin } from "../index.js" */
 /** @import { Identity } from "./bootstrap.js" */
+/** @import { Answer } from "./hooks.js" */
 
 export class Session {
   #plugin;
@@ -20,6 +24,12 @@ export class Session {
   #client;
   /** @type {Promise<void> | undefined} */
   #returned; // when start has returned; there is none before it is called
+  /** @type {Host | undefined} */
+  #host; // there is none before Init
+  /** @type {PagesServer | undefined} */
+  #pages;
+  /** @type {any[]} */
+  #services = []; // what the plugin offers
   /** @type {() => void} */
   #fail = () => {};
 
@@ -46,29 +56,48 @@ export class Session {
    * @param {Server} server
    */
   register(server) {
-    const { lifecycle, declarations, starter } = pluginServices;
-    server.addService(lifecycle, {
-      Init: this.#answer("init", (call) => this.#init(call.request)),
-      Shutdown: this.#answer("shutdown", (call) => this.#shutdown(call)),
+    const { lifecycle, declarations, starter, http } = pluginServices;
+    this.#offer(server, lifecycle, {
+      Init: (request) => this.#init(request),
+      Shutdown: (_, signal) => this.#shutdown(signal),
     });
-    server.addService(declarations, {
-      RegisterSecrets: this.#answer("register secrets", async () => ({
-        secrets: checkDeclarations(await this.#plugin.registerSecrets()),
-      })),
+    this.#offer(server, declarations, {
+      RegisterSecrets: async () => ({ secrets: checkDeclarations(await this.#plugin.registerSecrets()) }),
     });
     if (this.#plugin.start) {
-      server.addService(starter, { Start: this.#answer("start", () => this.#start()) });
+      this.#offer(server, starter, { Start: () => this.#start() });
     }
+    for (const { service, answers } of hooksOf(this.#plugin, () => this.#called())) {
+      this.#offer(server, service, answers);
+    }
+    if (this.#plugin.serveHTTP) {
+      this.#offer(server, http, { Listen: (request) => this.#listen(request) });
+    }
+  }
+
+  /**
+   * @param {Server} server
+   * @param {any} service
+   * @param {Record<string, Answer>} answers
+   */
+  #offer(server, service, answers) {
+    this.#services.push(service);
+    server.addService(
+      service,
+      Object.fromEntries(Object.entries(answers).map(([name, answer]) => [name, this.#answer(name, answer)])),
+    );
   }
 
   /** Asks the plugin to stop, and is fulfilled when start has returned. */
   async stop() {
     this.#lifetime.abort();
+    this.#pages?.close();
     await this.#returned;
   }
 
-  /** Ends the connection to the host. */
+  /** Ends the connections to the host. */
   close() {
+    end(this.#pages);
     this.#client?.close();
   }
 
@@ -77,12 +106,14 @@ export class Session {
    * know only their class.
    *
    * @param {string} name
-   * @param {(call: ServerUnaryCall<any, any>) => unknown} answer
+   * @param {Answer} answer
    */
   #answer(name, answer) {
     return async (/** @type {ServerUnaryCall<any, any>} */ call, /** @type {sendUnaryData<any>} */ respond) => {
+      const given = new AbortController(); // up; nobody reads the answer then
+      call.once("cancelled", () => given.abort());
       try {
-        respond(null, (await answer(call)) ?? {});
+        respond(null, (await answer(call.request, given.signal)) ?? {});
       } catch (error) {
         this.#logger.error("call from the host failed", { call: name, ...described(error) });
         respond(toStatus(error));
@@ -97,31 +128,40 @@ export class Session {
     }
     this.#client = connect(hostAddress, this.#identity);
     this.#logger = newLogger(this.#out, pluginName);
-    const { lifecycle, declarations, starter } = pluginServices;
-    const services = this.#plugin.start ? [lifecycle, declarations, starter] : [lifecycle, declarations];
-    return { version: String(this.#plugin.version ?? ""), services: services.map(nameOf) };
+    this.#host = newHost(this.#client, this.#logger);
+    return { version: String(this.#plugin.version ?? ""), services: this.#services.map(nameOf) };
   }
 
   /** Calls the plugin's start in the background. */
   #start() {
-    if (!this.#client) {
-      throw invalid("Start was called before Init");
-    }
+    const host = this.#called();
     if (this.#returned) {
       throw invalid("Start was called twice");
     }
+    this.#mustNotStop();
+    this.#returned = this.#run(host);
+  }
+
+  /** The host, once it has called Init. */
+  #called() {
+    if (!this.#host) {
+      throw invalid("the plugin was called before Init");
+    }
+    return this.#host;
+  }
+
+  #mustNotStop() {
     if (this.#lifetime.signal.aborted) {
       throw new UnavailableError("temporarily unavailable: the plugin is stopping");
     }
-    this.#returned = this.#run(this.#client);
   }
 
-  /** @param {Client} client */
-  async #run(client) {
+  /** @param {Host} host */
+  async #run(host) {
     await new Promise(setImmediate); // the host gets its answer first
     const { signal } = this.#lifetime;
     try {
-      await this.#plugin.start?.(newHost(client, this.#logger), signal);
+      await this.#plugin.start?.(host, signal);
     } catch (error) {
       if (!signal.aborted) {
         this.#logger.error("the plugin failed", described(error));
@@ -130,15 +170,28 @@ export class Session {
     }
   }
 
-  /** @param {ServerUnaryCall<any, any>} call */
-  async #shutdown(call) {
-    const given = new Promise((resolve) => call.once("cancelled", resolve)); // up; nobody reads the answer then
+  /** @param {{ address: string, key: Uint8Array }} where */
+  async #listen(where) {
+    this.#mustNotStop();
+    end(this.#pages); // its socket and key are good no more
+    this.#pages = await servePages((...both) => this.#plugin.serveHTTP?.(...both), where, this.#called());
+  }
+
+  /** @param {AbortSignal} signal */
+  async #shutdown(signal) {
+    const given = new Promise((resolve) => signal.addEventListener("abort", resolve));
     await Promise.race([this.stop(), given]);
   }
 }
 
 /** @param {string} message */
 const invalid = (message) => new SecretsError(`invalid request: ${message}`, { code: "BAD_REQUEST" });
+
+/** @param {PagesServer | undefined} pages */
+function end(pages) {
+  pages?.close();
+  pages?.closeAllConnections();
+}
 
 /**
  * The full name of a service.

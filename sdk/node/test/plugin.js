@@ -1,5 +1,5 @@
 // A plugin that misbehaves in the way that its first argument names.
-import { serve, secret } from "../lib/index.js";
+import { NotSetError, currentActor, currentHost, secret, serve } from "../lib/index.js";
 
 /** @import { Host, Plugin } from "../index.js" */
 
@@ -67,6 +67,54 @@ const plugins = {
     registerSecrets() {
       throw new Error("hunter2 is broken");
     },
+  },
+  everything: {
+    registerSecrets: () => declared,
+    testSecret: (name, value) => ({ ok: value.reveal() === "good", message: `${name} is ${value}` }),
+    async menuLinks(actor) {
+      const error = await currentHost().getSecret("KEY").catch((/** @type {unknown} */ error) => error);
+      const same = JSON.stringify(actor) === JSON.stringify(currentActor());
+      return [{ href: "/", label: `${actor?.id} ${same} ${error instanceof NotSetError}` }];
+    },
+    actorsFromIDs: (ids) => (ids.includes("1") ? { 1: { id: "1", name: "Ann" }, 2: null } : new Map()),
+    actorFromRequest: async ({ method, path, headers }) =>
+      headers["x-user"] ? { id: headers["x-user"], via: `${method} ${path}` } : null,
+    async serveHTTP(request, response) {
+      if (request.url === "/fails") {
+        throw new Error("no weather");
+      }
+      if (request.url === "/late") {
+        response.write("half");
+        throw new Error("no more weather");
+      }
+      /** @type {Buffer[]} */
+      const body = [];
+      await new Promise((resolve) => {
+        // Its own listeners, as many frameworks have them.
+        const incoming = /** @type {import("node:http").IncomingMessage} */ (request);
+        incoming.on("data", (chunk) => body.push(chunk)).on("end", async () => {
+          await currentHost().canAccessSecret("KEY");
+          response.setHeader("content-type", "application/json");
+          const { method, url, headers, rawHeaders } = incoming;
+          const text = Buffer.concat(body).toString();
+          response.end(JSON.stringify({ method, url, headers, rawHeaders, text, actor: currentActor() }));
+          resolve(undefined);
+        });
+      });
+    },
+  },
+  slow: {
+    registerSecrets: () => declared,
+    testSecret: (_name, _value, signal) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("the host gave up")))),
+  },
+  wrong: {
+    registerSecrets: () => declared,
+    testSecret: () => /** @type {any} */ (true),
+    menuLinks: () => /** @type {any} */ (["/"]),
+    actorsFromIDs: () => /** @type {any} */ ({ 1: "Ann" }),
+    actorFromRequest: () => /** @type {any} */ ("ann"),
+    serveHTTP: /** @type {any} */ (undefined),
   },
   confused: { registerSecrets: () => /** @type {any} */ ({ name: "KEY" }) },
   stubborn: {

@@ -43,8 +43,8 @@ test("the host's questions", async (t) => {
   await plugin.connect();
   assert.equal((await plugin.call(health.Check, { service: "plugin" })).status, 1);
   await refused(plugin.call(health.Check, { service: "other" }), grpc.status.NOT_FOUND);
-  await refused(plugin.call(starter.Start), grpc.status.INVALID_ARGUMENT, /Start was called before Init/);
-  await plugin.says("stderr", /"@level":"error".*"call":"start"/);
+  await refused(plugin.call(starter.Start), grpc.status.INVALID_ARGUMENT, /the plugin was called before Init/);
+  await plugin.says("stderr", /"@level":"error".*"call":"Start"/);
 
   assert.deepEqual(await plugin.init(), {
     version: "1.2.3",

@@ -20,29 +20,38 @@ them when it needs them::
 whose methods are awaited.
 """
 
+from ._context import Actor, current_actor, current_async_host, current_host
 from ._declaration import Redact, Secret, SecretStatus
 from ._errors import Denied, IntegrityError, NotApproved, NotConfigured, NotSet, Sealed, SecretsError, Unavailable
+from ._hooks import MenuLink, RequestMeta, TestResult
 from ._host import AsyncHost, Host
 from ._plugin import Plugin
 from ._serve import serve
 from ._value import Value
 
 __all__ = [
+    "Actor",
     "AsyncHost",
     "Denied",
     "Host",
     "IntegrityError",
+    "MenuLink",
     "NotApproved",
     "NotConfigured",
     "NotSet",
     "Plugin",
     "Redact",
+    "RequestMeta",
     "Sealed",
     "Secret",
     "SecretStatus",
     "SecretsError",
+    "TestResult",
     "Unavailable",
     "Value",
+    "current_actor",
+    "current_async_host",
+    "current_host",
     "serve",
 ]
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
+from ._context import claim
 from ._declaration import SecretStatus
 from ._errors import SecretsError, Unavailable
 from ._pb import host_pb2, host_pb2_grpc
@@ -36,8 +37,9 @@ class Host:
     def get_secret(self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT) -> Value:
         """Return the value of a secret that this plugin declared.
 
-        It counts as a use of the secret by the actor with that id; no id
-        stands for nobody in particular.
+        It counts as a use of the secret by the actor with that id. Without an
+        id that is the actor whom the host has just asked this plugin something
+        for, and otherwise nobody in particular.
         """
         return self._calls.get_secret(name, actor_id).run(timeout)
 
@@ -157,11 +159,11 @@ class _Calls:
         self._configuration = host_pb2_grpc.ConfigurationStub(channel)
 
     def get_secret(self, name: str, actor_id: str | None) -> _Call[Value]:
-        request = host_pb2.GetSecretRequest(name=name, actor_id=actor_id or "")
+        request = host_pb2.GetSecretRequest(name=name, **claim(actor_id))
         return _Call(self._secrets.GetSecret, request, f"getting secret {name!r}", _value)
 
     def can_access_secret(self, name: str, actor_id: str | None) -> _Call[bool]:
-        request = host_pb2.CanAccessSecretRequest(name=name, actor_id=actor_id or "")
+        request = host_pb2.CanAccessSecretRequest(name=name, **claim(actor_id))
         doing = f"asking for access to secret {name!r}"
         return _Call(self._secrets.CanAccessSecret, request, doing, lambda response: bool(response.allowed))
 

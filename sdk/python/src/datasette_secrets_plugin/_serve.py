@@ -18,7 +18,8 @@ import grpc
 
 from ._logs import LineHandler, new_logger
 from ._plugin import Plugin
-from ._session import STOP_TIMEOUT, Session, register
+from ._services import register
+from ._session import STOP_TIMEOUT, Session
 from ._wire import (
     COOKIE_KEY,
     COOKIE_VALUE,
@@ -37,8 +38,8 @@ _BY_HAND = """\
 Put it in a folder as datasette-secrets-plugin-NAME and run: datasette-secrets --plugins-dir FOLDER
 """
 
-_THREADS = 8  # calls of the host at the same time
-_EXIT_PATIENCE = 1.0  # seconds for threads and atexit functions
+_THREADS = 32  # calls of the host at the same time
+_EXIT_PATIENCE = 0.5  # seconds for threads and atexit functions
 
 
 def serve(plugin: Plugin) -> NoReturn:
@@ -62,8 +63,8 @@ def serve(plugin: Plugin) -> NoReturn:
     reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
     try:
         bootstrap = read_bootstrap(stdin)
-        session = Session(plugin, bootstrap.channel, stderr)
-        server, address = _listen(session, bootstrap, reasons)
+        session = Session(plugin, bootstrap.channel, stderr, reasons.put)
+        server, address = _listen(session, bootstrap)
     except (BootstrapError, OSError, RuntimeError) as error:
         new_logger("plugin", stderr).error("starting the plugin", extra={"error": error})
         sys.exit(1)
@@ -101,10 +102,10 @@ def _take_streams() -> tuple[int, int, int]:
     return stdin, stdout, stderr
 
 
-def _listen(session: Session, bootstrap: Bootstrap, reasons: queue.SimpleQueue[str]) -> tuple[grpc.Server, str]:
+def _listen(session: Session, bootstrap: Bootstrap) -> tuple[grpc.Server, str]:
     """Serve the plugin's services on a new socket, and return its path."""
     server = grpc.server(futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="call"), options=message_limits())
-    register(session, server, reasons.put)
+    register(session, server)
     folder = os.environ.get(SOCKET_DIR_KEY) or tempfile.gettempdir()
     address = os.path.join(folder, f"plugin{secrets.randbelow(10**10):010}")
     server.add_secure_port(f"unix:{address}", bootstrap.server_credentials())
