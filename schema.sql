@@ -84,3 +84,50 @@ create trigger if not exists datasette_secrets_plugin_decisions_last
 begin
     select raise(abort, 'decisions about plugins are only ever added');
 end;
+
+-- The keys of a sealed keyring, each wrapped by the root key; see the package
+-- internal/seal. The one with the highest number encrypts.
+create table if not exists datasette_secrets_keys (
+    number integer primary key,
+    name text not null unique, -- as encryption_key_name has it
+    wrapped blob not null,
+    root_id text not null,     -- which root key
+    created_at text not null,
+    created_by text
+);
+
+-- The seals: the root key, wrapped in one way each. Any one of them opens it.
+create table if not exists datasette_secrets_seals (
+    name text primary key,
+    kind text not null,       -- "passphrase", "key" or "pkcs11"
+    parameters text not null, -- a JSON object; nothing in it is secret
+    wrapped blob not null,
+    root_id text not null,    -- which root key
+    mac blob not null,        -- over the other columns up to here, by the root key
+    created_at text not null,
+    created_by text
+);
+
+-- What was done with keys and seals, and what was tried. Rows are only ever
+-- added.
+create table if not exists datasette_secrets_key_events (
+    id integer primary key,
+    time text not null,
+    actor_id text, -- null for the host itself, at its start
+    proof text,    -- how it was known who the actor is
+    event text not null,
+    name text,     -- of the seal or key
+    failure text   -- null when it was done; else why it was not
+);
+
+create trigger if not exists datasette_secrets_key_events_stay
+    before update on datasette_secrets_key_events
+begin
+    select raise(abort, 'events of keys are only ever added');
+end;
+
+create trigger if not exists datasette_secrets_key_events_last
+    before delete on datasette_secrets_key_events
+begin
+    select raise(abort, 'events of keys are only ever added');
+end;

@@ -12,6 +12,7 @@ import (
 // argued for in the commit that adds it.
 func direct() map[string]string {
 	return map[string]string{
+		"filippo.io/age":                            "the passphrase seal is an ordinary file of age, which the program age opens in an emergency",
 		"github.com/agnivade/levenshtein":           "\"did you mean\" for names of secrets and of configuration keys",
 		"github.com/chromedp/cdproto":               "tests: a real browser",
 		"github.com/chromedp/chromedp":              "tests: a real browser",

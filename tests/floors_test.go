@@ -29,6 +29,7 @@ func floors() map[string]int {
 		"internal/keyring":       2,
 		"internal/pluginwire":    2,
 		"internal/sandbox":       2,
+		"internal/seal":          2,
 		"internal/source":        2,
 		"internal/vault":         3,
 		"pluginapi":              3,

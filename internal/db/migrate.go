@@ -26,6 +26,7 @@ func migrations() []migration {
 	return []migration{
 		{"0001-tables", makeTables},
 		{"0002-plugins", makeTables},
+		{"0003-seals", makeTables},
 	}
 }
 

@@ -10,6 +10,7 @@
 package keyring
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"slices"
 	"time"
@@ -156,4 +157,27 @@ func (k *Keyring) inOrder(name string) []int {
 		}
 	}
 	return append(named, others...)
+}
+
+// MustBeIn makes sure that another keyring opens whatever this one does. The
+// error names a key that it lacks.
+func (k *Keyring) MustBeIn(other *Keyring) error {
+	for _, name := range k.names {
+		there := false
+		err := k.UseKey(name, func(key []byte) error {
+			return other.memory.Use(func(all []byte) error {
+				for candidate := range slices.Chunk(all, keyLen) {
+					there = there || subtle.ConstantTimeCompare(key, candidate) == 1
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fmt.Errorf("%w: the key named %q is not among them", secrets.ErrInvalid, name)
+		}
+	}
+	return nil
 }

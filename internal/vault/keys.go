@@ -1,8 +1,13 @@
 package vault
 
 import (
+	"context"
+	"slices"
+
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
+	"github.com/datasette-secrets/datasette-secrets/internal/seal"
 )
 
 // keyState is what the vault has of keys at one moment. It never changes: new
@@ -10,14 +15,31 @@ import (
 type keyState struct {
 	ring   *keyring.Keyring // nil: not configured, or sealed
 	sealed bool
+
+	// Of a sealed keyring that is open: the root key, and the rows that the
+	// keys came from.
+	root *seal.Root
+	rows []db.SealedKey
 }
 
 // UseKeys puts a keyring in the place of the one before. Acts that have begun
 // end with the old one. A nil ring means that no key is configured.
 func (v *Vault) UseKeys(ring *keyring.Keyring) { v.keys.Store(&keyState{ring: ring}) }
 
-// Seal takes the keys away until UseKeys: whatever needs one is ErrSealed.
+// Seal takes the keys away until UseKeys or Unseal: whatever needs one is
+// ErrSealed.
 func (v *Vault) Seal() { v.keys.Store(&keyState{sealed: true}) }
+
+// Wipe takes the keys from memory. Whatever needs them afterwards fails.
+func (v *Vault) Wipe() {
+	state := v.keys.Load()
+	if state.ring != nil {
+		state.ring.Wipe()
+	}
+	if state.root != nil {
+		state.root.Wipe()
+	}
+}
 
 // Configured reports whether there are keys, at hand or sealed, so that values
 // can be stored.
@@ -28,6 +50,26 @@ func (v *Vault) Configured() bool {
 
 // Sealed reports whether the keys exist but are sealed.
 func (v *Vault) Sealed() bool { return v.keys.Load().sealed }
+
+// RefreshKeys takes over what another process changed about the keys of a
+// sealed keyring that is open here. It costs one small read. A root key that
+// was replaced meanwhile is an ErrIntegrity, and changes nothing here.
+func (v *Vault) RefreshKeys(ctx context.Context) error {
+	state := v.keys.Load()
+	if state.root == nil {
+		return nil
+	}
+	stored, err := v.readSealed(ctx)
+	if err != nil || slices.EqualFunc(stored.keys, state.rows, sameKey) {
+		return err
+	}
+	ring, err := openKeys(state.root, stored.keys)
+	if err != nil {
+		return err
+	}
+	v.keys.CompareAndSwap(state, &keyState{ring: ring, root: state.root, rows: stored.keys})
+	return nil
+}
 
 // ring returns the keys, or the reason why there are none: ErrNotConfigured or
 // ErrSealed. An act asks once, so that it ends with the keys that it began

@@ -50,6 +50,8 @@ type Vault struct {
 
 	settling sync.Mutex // held while the two above are replaced
 	changes  int64      // of the database, when approvals were last read by Refresh
+
+	unsealing sync.Mutex // held by Unseal
 }
 
 // New returns a Vault over an open database. Nothing is declared yet, and what
