@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	maxStreams = 128     // calls at once on one connection
-	maxRequest = 1 << 20 // bytes of one request
-	callRate   = 5000    // calls a second
-	callBurst  = 10000   // calls at once
+	maxStreams    = 128     // calls at once on one connection
+	streamWorkers = 4       // goroutines that answer calls one after the other, which spares each a new stack; more calls get their own
+	maxRequest    = 1 << 20 // bytes of one request
+	callRate      = 5000    // calls a second
+	callBurst     = 10000   // calls at once
 )
 
 // callback is the server of one launch: the plugin's way to its host.
@@ -41,6 +42,7 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 		grpc.Creds(credentials.NewTLS(l.identity.HostTLS())),
 		grpc.ConnectionTimeout(l.timings.Call),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxSendMsgSize(pluginwire.PluginMaxReceive),
 		grpc.MaxHeaderListSize(maxHeaders),
@@ -82,11 +84,21 @@ func (g *gate) limit(ctx context.Context, request any, _ *grpc.UnaryServerInfo, 
 	return handle(ctx, request)
 }
 
+// endsInTime tells whether the plugin gave the call a deadline that is early
+// enough. Most calls have one, and a second timer would cost each of them.
+func endsInTime(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) <= pluginwire.HostCallTimeout
+}
+
 // translate gives the call a deadline, and its error the form in which it may
 // cross. What the plugin is not told, the log is.
 func (g *gate) translate(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, pluginwire.HostCallTimeout)
-	defer cancel()
+	if !endsInTime(ctx) {
+		bounded, cancel := context.WithTimeout(ctx, pluginwire.HostCallTimeout)
+		defer cancel()
+		ctx = bounded
+	}
 	response, err := handle(ctx, request)
 	if err == nil {
 		return response, nil
