@@ -59,9 +59,10 @@ func (h *Host) Call(ctx context.Context, plugin, value string) (*pluginpb.TestSe
 	if err != nil {
 		return nil, err
 	}
-	l := s.serving.Load()
+	l, giveBack := s.borrow()
 	if l == nil {
 		return nil, secrets.ErrUnavailable
 	}
+	defer giveBack()
 	return pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Value: []byte(value)})
 }

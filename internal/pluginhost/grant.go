@@ -82,6 +82,9 @@ func (s *supervised) inPlace() bool {
 	})
 }
 
+// hashOf is a program's hash as it is shown and compared.
+func hashOf(p *sandbox.Program) string { return "sha256:" + p.Hash }
+
 // forget gives up the copy.
 func (s *supervised) forget() {
 	if s.program != nil {

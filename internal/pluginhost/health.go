@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	plugin "github.com/hashicorp/go-plugin"
 
@@ -25,35 +26,58 @@ const (
 	maxHealth = 4 << 10 // bytes of the answer to a health probe
 )
 
-// watch returns when a ready plugin ends, hangs or is to be stopped. Until
-// then it tells whether the plugin keeps up.
-func (s *supervised) watch(turn context.Context, l *launch) error {
-	ticker := time.NewTicker(s.host.cfg.Timings.Probe)
-	defer ticker.Stop()
+// watch returns when a ready plugin ends, hangs or is to be stopped, or when
+// another launch is to take its place. Until then it tells whether the plugin
+// keeps up.
+func (s *supervised) watch(turn context.Context, l *launch) (next *launch, err error) {
+	probes := time.NewTicker(s.host.cfg.Timings.Probe)
+	defer probes.Stop()
+	looks := time.NewTicker(s.host.cfg.Timings.Look)
+	defer looks.Stop()
+	file := s.follow(l)
+	defer file.abandon()
 	p := l.runner.process()
-	degraded, dialled := false, time.Now()
-	for misses := 0; misses < maxMisses; {
-		degraded = s.assess(turn, degraded, misses, l.pulse.late())
+	health, degraded := checkup{launch: l, dialled: time.Now()}, false
+	for health.misses < maxMisses {
+		degraded = s.assess(turn, degraded, health.misses, l.pulse.late())
 		select {
 		case <-turn.Done():
-			return nil
+			return nil, nil
 		case <-p.exited:
-			return fmt.Errorf("it ended by itself (%s)", p.exit())
+			return nil, fmt.Errorf("it ended by itself (%s)", p.exit())
 		case <-l.pulse.changed:
-		case <-ticker.C:
-			// After a miss only a new connection can prove that all is well.
-			anew := misses > 0 || time.Since(dialled) >= s.host.cfg.Timings.ProbeDial
-			misses++
-			if !l.healthy(turn, anew) {
-				continue
-			}
-			misses = 0
-			if anew {
-				dialled = time.Now()
+		case <-probes.C:
+			health.probe(turn)
+		case <-looks.C:
+			file.look(turn)
+		case done := <-file.result:
+			if next := file.settle(turn, done); next != nil {
+				return next, nil
 			}
 		}
 	}
-	return fmt.Errorf("it did not answer %d health probes in a row", maxMisses)
+	return nil, fmt.Errorf("it did not answer %d health probes in a row", maxMisses)
+}
+
+// checkup is what the health probes of one launch found.
+type checkup struct {
+	launch  *launch
+	misses  int       // in a row
+	dialled time.Time // the last good probe over a new connection
+}
+
+// probe probes once. After a miss only a new connection can prove that all is
+// well.
+func (c *checkup) probe(ctx context.Context) {
+	anew := c.misses > 0 || time.Since(c.dialled) >= c.launch.timings.ProbeDial
+	if !c.launch.healthy(ctx, anew) {
+		c.misses++
+		return
+	}
+	c.misses = 0
+	if anew {
+		c.dialled = time.Now()
+	}
 }
 
 // healthy probes the plugin once, over a connection made anew or the one that
@@ -62,24 +86,32 @@ func (s *supervised) watch(turn context.Context, l *launch) error {
 func (l *launch) healthy(ctx context.Context, anew bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, l.timings.ProbeCall)
 	defer cancel()
-	conn := l.conn
-	if anew {
-		var err error
-		if conn, err = grpc.NewClient("passthrough:///"+pluginwire.Authority,
-			grpc.WithContextDialer(l.runner.dial),
-			grpc.WithTransportCredentials(credentials.NewTLS(l.identity.HostTLS())),
-			grpc.WithAuthority(pluginwire.Authority),
-			grpc.WithMaxHeaderListSize(maxHeaders),
-			grpc.WithDisableServiceConfig(),
-			grpc.WithNoProxy(),
-		); err != nil {
-			return false
-		}
-		defer conn.Close()
+	if !anew {
+		return serves(ctx, l.conn) == nil
 	}
+	conn, err := grpc.NewClient("passthrough:///"+pluginwire.Authority,
+		grpc.WithContextDialer(l.runner.dial),
+		grpc.WithTransportCredentials(credentials.NewTLS(l.identity.HostTLS())),
+		grpc.WithAuthority(pluginwire.Authority),
+		grpc.WithMaxHeaderListSize(maxHeaders),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithNoProxy(),
+	)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	return serves(ctx, conn) == nil
+}
+
+// serves asks the plugin whether it serves.
+func serves(ctx context.Context, conn *grpc.ClientConn) error {
 	response, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName}, grpc.MaxCallRecvMsgSize(maxHealth))
-	return err == nil && response.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING
+	if err == nil && response.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		return status.Error(codes.FailedPrecondition, "it does not serve")
+	}
+	return err
 }
 
 // assess enters PluginDegraded or leaves it, and returns which it is.

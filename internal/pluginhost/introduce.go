@@ -21,10 +21,22 @@ type introduction struct {
 	version string
 	hooks   []string // sorted
 	starter bool
+
+	declarations []secrets.Declaration // in its order
+}
+
+// names are those of the declared secrets, each once.
+func (about introduction) names() (names []string) {
+	for _, d := range about.declarations {
+		if !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	return names
 }
 
 // initialise tells the plugin where its host is, and asks what it offers.
-func (l *launch) initialise(ctx context.Context, hostVersion string) (introduction, error) {
+func (l *launch) initialise(ctx context.Context, hostVersion string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timings.Call)
 	defer cancel()
 	response, err := pluginpb.NewLifecycleClient(l.conn).Init(ctx, &pluginpb.InitRequest{
@@ -34,26 +46,26 @@ func (l *launch) initialise(ctx context.Context, hostVersion string) (introducti
 		HostAddress:   l.callback.address,
 	})
 	if err != nil {
-		return introduction{}, l.explain("Init", err)
+		return l.explain("Init", err)
 	}
-	about := introduction{
+	l.about = introduction{
 		version: clean(response.GetVersion(), maxVersion),
 		hooks:   []string{"register_secrets"},
 		starter: slices.Contains(response.GetServices(), pluginpb.Starter_ServiceDesc.ServiceName),
 	}
-	if about.starter {
-		about.hooks = append(about.hooks, "start")
+	if l.about.starter {
+		l.about.hooks = append(l.about.hooks, "start")
 	}
-	return about, nil
+	return nil
 }
 
-// declarations asks which secrets the plugin needs.
-func (l *launch) declarations(ctx context.Context) ([]secrets.Declaration, error) {
+// askDeclarations asks which secrets the plugin needs.
+func (l *launch) askDeclarations(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timings.Call)
 	defer cancel()
 	response, err := pluginpb.NewDeclarationsClient(l.conn).RegisterSecrets(ctx, &pluginpb.RegisterSecretsRequest{})
 	if err != nil {
-		return nil, l.explain("RegisterSecrets", err)
+		return l.explain("RegisterSecrets", err)
 	}
 	declared := make([]secrets.Declaration, len(response.GetSecrets()))
 	for i, s := range response.GetSecrets() {
@@ -64,7 +76,8 @@ func (l *launch) declarations(ctx context.Context) ([]secrets.Declaration, error
 			ObtainLabel: s.GetObtainLabel(),
 		}
 	}
-	return declared, nil
+	l.about.declarations = declared
+	return nil
 }
 
 // begin lets a plugin that wants to run do so.

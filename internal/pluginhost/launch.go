@@ -25,6 +25,7 @@ import (
 // file. It is used once.
 type launch struct {
 	name     string
+	hash     string // of its program
 	log      *slog.Logger
 	timings  Timings
 	dir      string // its private folder; everything below is in it
@@ -33,6 +34,8 @@ type launch struct {
 	client   *plugin.Client
 	callback *callback // nil until the process runs
 	pulse    *pulse
+	users    users
+	about    introduction     // what it says about itself, once it was asked
 	conn     *grpc.ClientConn // nil until it is connected
 
 	mu      sync.Mutex
@@ -55,7 +58,7 @@ func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Po
 		return nil, errors.Join(fmt.Errorf("making the plugin's private folder: %w", bare(err)), os.RemoveAll(dir))
 	}
 	grant := h.cfg.Grants[name]
-	l := &launch{name: name, log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity, pulse: newPulse()}
+	l := &launch{name: name, hash: hashOf(program), log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity, pulse: newPulse()}
 	l.runner = &runner{
 		name: name, home: home, extra: memoryVariables(grant.Memory), bootstrap: identity.Bootstrap(),
 		journal: j, stdout: newStdout(), known: make(chan struct{}),
@@ -111,9 +114,6 @@ func (l *launch) disown() {
 		_ = conn.Close()
 	}
 }
-
-// ran tells whether there was a process, be it for a moment.
-func (l *launch) ran() bool { return l.runner.process() != nil }
 
 // handshake starts the process and waits for its handshake.
 func (l *launch) handshake(ctx context.Context) error {

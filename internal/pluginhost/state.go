@@ -29,6 +29,15 @@ func (s *supervised) enter(turn context.Context, state secrets.PluginState, chan
 	}
 }
 
+// remark changes what is known besides the state, for a turn.
+func (s *supervised) remark(turn context.Context, change func(*secrets.PluginStatus)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if turn.Err() == nil {
+		change(&s.state)
+	}
+}
+
 // set is enter for who holds the lock.
 func (s *supervised) set(state secrets.PluginState, change func(*secrets.PluginStatus)) {
 	s.state.State, s.state.Since, s.state.NextStart = state, now(), time.Time{}

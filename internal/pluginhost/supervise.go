@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,7 +93,7 @@ func (s *supervised) keepUp(turn context.Context) {
 			failures = 0
 		}
 		reason := clean(ending.err.Error(), maxReason)
-		if ending.ran && crashes.crash(time.Now(), s.host.cfg.Timings.Breaker) {
+		if ending.crashed && crashes.crash(time.Now(), s.host.cfg.Timings.Breaker) {
 			s.giveUp(turn, reason)
 			return
 		}
@@ -130,29 +129,36 @@ func (s *supervised) giveUp(turn context.Context, reason string) {
 	<-turn.Done()
 }
 
-// ending is how a launch ended.
+// ending is how a plugin's service ended.
 type ending struct {
-	ran    bool          // there was a process
-	lasted time.Duration // how long it was ready
-	err    error         // why it is so no more
+	crashed bool          // a process ran, and failed
+	lasted  time.Duration // how long it was ready
+	err     error         // why it is so no more
 }
 
-// live is one launch from its start to its end.
+// live is one launch from its start to its end, and all those that take its
+// place in between.
 func (s *supervised) live(turn context.Context) ending {
-	l, about, err := s.launch(turn)
+	l, err := s.launch(turn, nil)
 	if err != nil {
-		return ending{ran: l != nil && l.ran(), err: err}
+		return ending{crashed: errors.As(err, new(crash)), err: err}
 	}
-	began := time.Now()
-	s.serve(turn, l, about)
-	err = s.watch(turn, l)
-	s.serving.CompareAndSwap(l, nil) // before it is stopped: no more calls
-	lasted := time.Since(began)
-	return ending{ran: true, lasted: lasted, err: errors.Join(err, l.stop(s.host.patience))}
+	s.serve(turn, l)
+	for began := time.Now(); ; began = time.Now() {
+		next, err := s.watch(turn, l)
+		if next == nil {
+			s.serving.CompareAndSwap(l, nil) // before it is stopped: no more calls
+			lasted := time.Since(began)
+			l.users.drain(s.host.life, s.host.cfg.Timings.Shutdown)
+			return ending{crashed: true, lasted: lasted, err: errors.Join(err, l.stop(s.host.patience))}
+		}
+		s.replace(turn, l, next)
+		l = next
+	}
 }
 
 // serve lets others call the plugin, unless an administrator ended the turn.
-func (s *supervised) serve(turn context.Context, l *launch, about introduction) {
+func (s *supervised) serve(turn context.Context, l *launch) {
 	missing := s.unprotected(l)
 	s.log.Info("the plugin is ready")
 	defer s.settled()
@@ -163,84 +169,96 @@ func (s *supervised) serve(turn context.Context, l *launch, about introduction) 
 	}
 	s.serving.Store(l)
 	s.set(secrets.PluginReady, func(state *secrets.PluginStatus) {
-		state.Version, state.Hooks, state.Missing = about.version, about.hooks, missing
+		state.Version, state.Hash, state.Hooks = l.about.version, l.hash, l.about.hooks
+		state.Missing = missing
 	})
 }
 
+// crash is the failure of a launch whose process ran.
+type crash struct{ error }
+
+// Unwrap returns what failed.
+func (c crash) Unwrap() error { return c.error }
+
 // launch brings the plugin up to where it is ready. Only a few plugins do so
-// at a time. With an error, the launch is over, if there is one at all.
-func (s *supervised) launch(turn context.Context) (*launch, introduction, error) {
+// at a time. Nothing of a launch that fails is left.
+//
+// It may do so beside a launch that runs already. Then it fails with errSame if
+// the file still holds what runs.
+func (s *supervised) launch(turn context.Context, beside *launch) (*launch, error) {
 	select {
 	case s.host.slots <- struct{}{}:
 	case <-turn.Done():
-		return nil, introduction{}, turn.Err()
+		return nil, turn.Err()
 	}
 	defer func() { <-s.host.slots }()
-	s.enter(turn, secrets.PluginStarting, nil)
+	if beside == nil {
+		s.enter(turn, secrets.PluginStarting, nil)
+	}
 	policy := s.host.policy(s.name)
 	if err := policy.Refusal(); err != nil {
-		return nil, introduction{}, err
+		return nil, err
 	}
 	if err := s.seal(); err != nil {
-		return nil, introduction{}, err
+		return nil, err
+	}
+	if beside != nil && beside.hash == hashOf(s.program) {
+		return nil, errSame
 	}
 	l, err := newLaunch(s.host, s.name, s.program, policy, s.journal)
 	if err != nil {
-		return nil, introduction{}, err
+		return nil, err
 	}
-	about, err := s.bringUp(turn, l)
-	if err != nil {
-		return l, introduction{}, errors.Join(err, l.stop(s.host.patience))
+	if err = s.bringUp(turn, l, beside); err == nil {
+		return l, nil
 	}
-	return l, about, nil
+	ran := l.runner.process() != nil
+	if err = errors.Join(err, l.stop(s.host.patience)); ran {
+		err = crash{err}
+	}
+	return nil, err
 }
 
 // bringUp is the order of a start: the plugin may use secrets from the moment
-// it has declared them.
-func (s *supervised) bringUp(turn context.Context, l *launch) (introduction, error) {
+// it is introduced to the vault.
+func (s *supervised) bringUp(turn context.Context, l, beside *launch) error {
 	if err := l.handshake(turn); err != nil {
-		return introduction{}, err
-	}
-	if err := l.connect(turn, s.host.cfg); err != nil {
-		return introduction{}, err
-	}
-	about, err := l.initialise(turn, s.host.cfg.HostVersion)
-	if err != nil {
-		return introduction{}, err
-	}
-	if err := s.introduce(turn, l, about); err != nil {
-		return introduction{}, err
-	}
-	if about.starter {
-		if err := l.begin(turn); err != nil {
-			return introduction{}, err
-		}
-	}
-	return about, nil
-}
-
-// introduce asks the plugin for its declarations and introduces it to the
-// vault, which keeps the former ones if it refuses these. They stay known when
-// the plugin ends.
-func (s *supervised) introduce(ctx context.Context, l *launch, about introduction) error {
-	declarations, err := l.declarations(ctx)
-	if err != nil {
 		return err
 	}
-	err = s.host.cfg.Vault.Introduce(ctx, vault.Introduction{
-		Plugin: s.name, Hash: "sha256:" + s.program.Hash, Version: about.version, Declarations: declarations,
+	if err := l.connect(turn, s.host.cfg); err != nil {
+		return err
+	}
+	if err := l.initialise(turn, s.host.cfg.HostVersion); err != nil {
+		return err
+	}
+	if err := l.askDeclarations(turn); err != nil {
+		return err
+	}
+	if err := serves(turn, l.conn); err != nil {
+		return l.explain("the first health probe", err)
+	}
+	if err := s.introduce(turn, l); err != nil {
+		return err
+	}
+	if !l.about.starter {
+		return nil
+	}
+	err := l.begin(turn)
+	if err != nil && beside != nil { // which goes on with what it declared
+		err = errors.Join(err, s.introduce(turn, beside))
+	}
+	return err
+}
+
+// introduce introduces the plugin to the vault, which keeps the former
+// declarations if it refuses these. They stay known when the plugin ends.
+func (s *supervised) introduce(ctx context.Context, l *launch) error {
+	err := s.host.cfg.Vault.Introduce(ctx, vault.Introduction{
+		Plugin: s.name, Hash: l.hash, Version: l.about.version, Declarations: l.about.declarations,
 	})
 	if err != nil {
 		return fmt.Errorf("its introduction is refused: %w", err)
 	}
-	var names []string
-	for _, d := range declarations {
-		if !slices.Contains(names, d.Name) {
-			names = append(names, d.Name)
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.Secrets = names
+	s.remark(ctx, func(state *secrets.PluginStatus) { state.Secrets = l.about.names() })
 	return nil
 }

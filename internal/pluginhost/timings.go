@@ -23,6 +23,8 @@ type Timings struct {
 	Backoff    time.Duration // before the first restart; doubled each time: 250 ms
 	MaxBackoff time.Duration // the longest wait before a restart: 30 s
 	Steady     time.Duration // ready for so long, and Backoff starts again: 60 s
+	Look       time.Duration // between two looks at a plugin's file: 2 s
+	Drain      time.Duration // for the calls of a launch that is replaced: 10 s
 	Breaker    time.Duration // five crashes within it, and it is not started again: 10 min
 }
 
@@ -40,6 +42,8 @@ func (t Timings) withDefaults() Timings {
 		Backoff:    cmp.Or(t.Backoff, 250*time.Millisecond),
 		MaxBackoff: cmp.Or(t.MaxBackoff, 30*time.Second),
 		Steady:     cmp.Or(t.Steady, time.Minute),
+		Look:       cmp.Or(t.Look, 2*time.Second),
+		Drain:      cmp.Or(t.Drain, 10*time.Second),
 		Breaker:    cmp.Or(t.Breaker, 10*time.Minute),
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,6 +26,7 @@ func behaviours() map[string]behaviour {
 		"forks":     {start: func(*misbehave) { fork(); os.Exit(0) }},
 		"forkstays": {start: func(*misbehave) { fork() }},
 		"unlinks":   {start: func(*misbehave) { removeSocket() }},
+		"unwilling": {declares: secret("UNWILLING_KEY"), unready: errors.New("not today")},
 		"panics":    {declares: secret("PANICS_KEY"), start: func(*misbehave) { panic("at the disco") }},
 		"huge":      {codec: true},
 		"chatty":    {start: func(*misbehave) { writeLongLines() }},

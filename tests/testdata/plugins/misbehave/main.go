@@ -1,6 +1,7 @@
 // Command misbehave is a plugin that fails in one of many ways, for the tests
 // of package pluginhost. Its file name says in which: the tests link it as
-// datasette-secrets-plugin-MODE, or datasette-secrets-plugin-MODE.ARGUMENT.
+// datasette-secrets-plugin-MODE, or datasette-secrets-plugin-MODE.ARGUMENT. A
+// script whose first line is #!PROGRAM MODE fails in that way, whatever its name.
 package main
 
 import (
@@ -13,6 +14,9 @@ import (
 
 func main() {
 	name := strings.TrimPrefix(filepath.Base(os.Args[0]), "datasette-secrets-plugin-")
+	if name == "misbehave" && len(os.Args) > 1 {
+		name = os.Args[1]
+	}
 	mode, argument, _ := strings.Cut(name, ".")
 	if speak, ok := beforeHandshake(argument)[mode]; ok {
 		speak()

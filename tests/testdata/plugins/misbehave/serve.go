@@ -23,6 +23,7 @@ type behaviour struct {
 	register func()           // within RegisterSecrets, before it answers
 	start    func(*misbehave) // on a goroutine of its own, once started
 	shutdown func()           // within Shutdown
+	unready  error            // the answer to Start
 	stays    bool             // when its standard input ends
 	codec    bool             // answers RegisterSecrets with far too much
 }
@@ -124,7 +125,7 @@ func (m *misbehave) Start(context.Context, *pluginpb.StartRequest) (*pluginpb.St
 	if m.start != nil {
 		go m.start(m)
 	}
-	return &pluginpb.StartResponse{}, nil
+	return &pluginpb.StartResponse{}, m.unready
 }
 
 func (m *misbehave) Shutdown(context.Context, *pluginpb.ShutdownRequest) (*pluginpb.ShutdownResponse, error) {

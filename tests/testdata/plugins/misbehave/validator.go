@@ -2,18 +2,20 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 )
 
-// TestSecret answers, or never does if the value is "slow".
+// TestSecret answers, after a moment if the value is "pause", and never if it is
+// "slow".
 func (m *misbehave) TestSecret(ctx context.Context, r *pluginpb.TestSecretRequest) (*pluginpb.TestSecretResponse, error) {
-	if string(r.GetValue()) == "slow" {
+	switch string(r.GetValue()) {
+	case "pause":
+		time.Sleep(50 * time.Millisecond)
+	case "slow":
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return &pluginpb.TestSecretResponse{Ok: true, Message: m.version()}, nil
+	return &pluginpb.TestSecretResponse{Ok: true}, nil
 }
-
-// version changes with the file.
-func (m *misbehave) version() string { return "1.2.3\x1b[31m" }
