@@ -283,6 +283,7 @@ func (v *Vault) Refresh(ctx context.Context) error {
 func (v *Vault) use(all *approvals) {
 	v.approvals.Store(all)
 	v.declarations.Store(newDeclarations(v.declarations.Load().plugins, all.holders))
+	v.noteChange()
 }
 
 // requestsOf returns what a plugin asks for: its secrets in their order, then

@@ -25,13 +25,17 @@ func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) 
 		return err
 	}
 	by := caller.Actor.ID()
-	return v.commit(ctx, func(tx *db.Tx) error {
+	err = v.commit(ctx, func(tx *db.Tx) error {
 		if _, err := live(tx, name); err != nil {
 			return err
 		}
 		_, err := tx.InsertTombstone(db.Row{Name: name, Encrypted: token, KeyName: keyName, CreatedBy: by})
 		return err
 	})
+	if err == nil {
+		v.noteChange()
+	}
+	return err
 }
 
 // Restore makes the value and note of an older version the newest version, and

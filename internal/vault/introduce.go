@@ -114,4 +114,5 @@ func (v *Vault) declare(plugin string, own []secrets.Declaration) {
 	plugins := maps.Clone(v.declarations.Load().plugins)
 	plugins[plugin] = own
 	v.declarations.Store(newDeclarations(plugins, v.approvals.Load().holders))
+	v.noteChange()
 }

@@ -24,11 +24,17 @@ type keyState struct {
 
 // UseKeys puts a keyring in the place of the one before. Acts that have begun
 // end with the old one. A nil ring means that no key is configured.
-func (v *Vault) UseKeys(ring *keyring.Keyring) { v.keys.Store(&keyState{ring: ring}) }
+func (v *Vault) UseKeys(ring *keyring.Keyring) {
+	v.keys.Store(&keyState{ring: ring})
+	v.noteChange()
+}
 
 // Seal takes the keys away until UseKeys or Unseal: whatever needs one is
 // ErrSealed.
-func (v *Vault) Seal() { v.keys.Store(&keyState{sealed: true}) }
+func (v *Vault) Seal() {
+	v.keys.Store(&keyState{sealed: true})
+	v.noteChange()
+}
 
 // Wipe takes the keys from memory. Whatever needs them afterwards fails.
 func (v *Vault) Wipe() {

@@ -49,6 +49,9 @@ func (v *Vault) insert(ctx context.Context, caller secrets.Caller, row db.Row, v
 		version, err = tx.Insert(row)
 		return err
 	})
+	if err == nil {
+		v.noteChange()
+	}
 	return version, err
 }
 

@@ -45,6 +45,7 @@ type Vault struct {
 	environment     source.Environment
 	allowUndeclared bool
 	now             func() time.Time
+	hub             *hub
 	declarations    atomic.Pointer[declarations]
 	approvals       atomic.Pointer[approvals]
 
@@ -63,6 +64,7 @@ func New(cfg Config) *Vault {
 		environment:     cfg.Environment,
 		allowUndeclared: cfg.AllowUndeclared,
 		now:             cfg.Now,
+		hub:             newHub(),
 	}
 	v.UseKeys(cfg.Keys)
 	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil))
