@@ -1,18 +1,38 @@
 package db
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 )
 
-// Head returns the number of a name's newest version, 0 if it has none, and
-// whether that version is a tombstone.
-func (t *Tx) Head(name string) (version int64, deleted bool, err error) {
-	err = t.tx.QueryRowContext(t.ctx, `
+// Head is where a name stands.
+type Head struct {
+	Version int64 // the newest; 0 if there is none
+	Deleted bool  // it is a tombstone
+}
+
+// Heads returns the head of each name.
+func (t *Tx) Heads(names []string) (map[string]Head, error) {
+	// With a context that can end, the driver starts a goroutine for every
+	// question. The transaction as a whole still ends in time.
+	ctx := context.WithoutCancel(t.ctx)
+	const doing = "reading the newest versions of secrets"
+	ask, err := t.tx.PrepareContext(ctx, `
 		select version, coalesce(deleted_at, '') <> '' from datasette_secrets
-		where name = ? order by version desc limit 1`, name).Scan(&version, &deleted)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
+		where name = ? order by version desc limit 1`)
+	if err != nil {
+		return nil, classify(doing, err)
 	}
-	return version, deleted, classify("reading the newest version of a secret", err)
+	defer ask.Close()
+	heads := make(map[string]Head, len(names))
+	for _, name := range names {
+		var head Head
+		err := ask.QueryRowContext(ctx, name).Scan(&head.Version, &head.Deleted)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, classify(doing, err)
+		}
+		heads[name] = head
+	}
+	return heads, nil
 }

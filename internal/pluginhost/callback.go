@@ -47,6 +47,7 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 		grpc.MaxSendMsgSize(pluginwire.PluginMaxReceive),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ChainUnaryInterceptor(gate.recover, gate.limit, gate.translate),
+		grpc.ChainStreamInterceptor(gate.recoverStream, gate.limitStream, gate.translateStream),
 	)
 	service := newService(cfg, l)
 	pluginpb.RegisterSecretsServer(server, service)
@@ -69,17 +70,30 @@ type gate struct {
 func (g *gate) recover(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.log.Error("panic while answering a plugin", "method", info.FullMethod, "stack", string(debug.Stack()))
-			response, err = nil, status.Error(codes.Internal, "internal error")
+			response, err = nil, g.panicked(info.FullMethod)
 		}
 	}()
 	return handle(ctx, request)
 }
 
+func (g *gate) recoverStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = g.panicked(info.FullMethod)
+		}
+	}()
+	return handle(server, stream)
+}
+
+func (g *gate) panicked(method string) error {
+	g.log.Error("panic while answering a plugin", "method", method, "stack", string(debug.Stack()))
+	return status.Error(codes.Internal, "internal error")
+}
+
 // limit refuses calls beyond the rate.
 func (g *gate) limit(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if !g.bucket.take() {
-		return nil, status.Error(codes.ResourceExhausted, "too many calls; try again in a second")
+	if err := g.admit(); err != nil {
+		return nil, err
 	}
 	return handle(ctx, request)
 }
@@ -91,8 +105,22 @@ func endsInTime(ctx context.Context) bool {
 	return ok && time.Until(deadline) <= pluginwire.HostCallTimeout
 }
 
+func (g *gate) limitStream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if err := g.admit(); err != nil {
+		return err
+	}
+	return handle(server, stream)
+}
+
+func (g *gate) admit() error {
+	if !g.bucket.take() {
+		return status.Error(codes.ResourceExhausted, "too many calls; try again in a second")
+	}
+	return nil
+}
+
 // translate gives the call a deadline, and its error the form in which it may
-// cross. What the plugin is not told, the log is.
+// cross.
 func (g *gate) translate(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	if !endsInTime(ctx) {
 		bounded, cancel := context.WithTimeout(ctx, pluginwire.HostCallTimeout)
@@ -100,15 +128,32 @@ func (g *gate) translate(ctx context.Context, request any, info *grpc.UnaryServe
 		ctx = bounded
 	}
 	response, err := handle(ctx, request)
-	if err == nil {
-		return response, nil
+	if err != nil {
+		return nil, g.crossing(info.FullMethod, err)
+	}
+	return response, nil
+}
+
+// translateStream sets no deadline: a stream lives as long as both ends do.
+func (g *gate) translateStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if err := handle(server, stream); err != nil {
+		return g.crossing(info.FullMethod, err)
+	}
+	return nil
+}
+
+// crossing is an error as the plugin may see it. What the plugin is not told,
+// the log is.
+func (g *gate) crossing(method string, err error) error {
+	if status.Code(err) == codes.ResourceExhausted {
+		return err // of this package's own making
 	}
 	crossing := pluginwire.ToStatus(err)
 	switch status.Code(crossing) {
 	case codes.Internal, codes.DataLoss:
-		g.log.Error("answering a plugin failed", "method", info.FullMethod, "error", err)
+		g.log.Error("answering a plugin failed", "method", method, "error", err)
 	case codes.Unavailable:
-		g.log.Warn("answering a plugin failed", "method", info.FullMethod, "error", err)
+		g.log.Warn("answering a plugin failed", "method", method, "error", err)
 	}
-	return nil, crossing
+	return crossing
 }

@@ -95,6 +95,7 @@ type world struct {
 	*pluginhost.Host
 	t       testing.TB
 	vault   *vault.Vault
+	file    string // of the vault
 	log     *journal
 	runtime string
 }
@@ -124,7 +125,8 @@ func startIn(t testing.TB, timings pluginhost.Timings, dir string) *world {
 // that are not set.
 func startWith(t testing.TB, cfg pluginhost.Config) *world {
 	t.Helper()
-	w := &world{t: t, runtime: shortDir(t), vault: newVault(t), log: &journal{}}
+	file := filepath.Join(t.TempDir(), "internal.db")
+	w := &world{t: t, runtime: shortDir(t), vault: newVaultAt(t, file), file: file, log: &journal{}}
 	cfg.RuntimeDir, cfg.Vault, cfg.HostVersion = w.runtime, w.vault, "0.0-test"
 	cfg.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Entry = entered()
@@ -263,7 +265,12 @@ func eventually(t testing.TB, check func() error) {
 // newVault makes a vault that holds HEALTHY_KEY.
 func newVault(t testing.TB) *vault.Vault {
 	t.Helper()
-	v, err := openVault(filepath.Join(t.TempDir(), "internal.db"), t.Cleanup)
+	return newVaultAt(t, filepath.Join(t.TempDir(), "internal.db"))
+}
+
+func newVaultAt(t testing.TB, file string) *vault.Vault {
+	t.Helper()
+	v, err := openVault(file, t.Cleanup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ type service struct {
 	settings func(plugin string) (any, error)
 	maxAge   time.Duration // how long the plugin may keep a value
 	batches  chan struct{} // one for each GetSecrets that is being answered
+	watches  *bucket
 	log      *slog.Logger
 }
 
@@ -40,6 +41,7 @@ func newService(cfg Config, l *launch) *service {
 		settings: cfg.Settings,
 		maxAge:   cfg.Grants[l.name].MaxAge,
 		batches:  make(chan struct{}, maxBatches),
+		watches:  newBucket(watchRate, watchBurst, time.Now),
 		log:      l.log,
 	}
 }

@@ -245,7 +245,7 @@ func (v *Vault) look(ctx context.Context, whatever bool) error {
 // heads is where the secrets stand that a plugin may read.
 func (v *Vault) heads(tx *db.Tx, plugin string) (map[string]head, error) {
 	all := map[string]head{}
-	_, locked := v.ring()
+	var stored []string
 	for _, d := range v.declarations.Load().plugins[plugin] {
 		if v.authorizeUse(secrets.Caller{Plugin: plugin}, d.Name) != nil {
 			continue
@@ -254,11 +254,15 @@ func (v *Vault) heads(tx *db.Tx, plugin string) (map[string]head, error) {
 			all[d.Name] = head{set: true}
 			continue
 		}
-		version, deleted, err := tx.Head(d.Name)
-		if err != nil {
-			return nil, err
-		}
-		all[d.Name] = head{set: version > 0 && !deleted && locked == nil, version: version}
+		stored = append(stored, d.Name)
+	}
+	heads, err := tx.Heads(stored)
+	if err != nil {
+		return nil, err
+	}
+	_, locked := v.ring()
+	for name, h := range heads {
+		all[name] = head{set: h.Version > 0 && !h.Deleted && locked == nil, version: h.Version}
 	}
 	return all, nil
 }

@@ -43,6 +43,10 @@ func behaviours() map[string]behaviour {
 		"batcher": {declares: append(secret("HEALTHY_KEY"), secret("UNSET_KEY")...), start: func(m *misbehave) {
 			report("batch %s", m.getMany("HEALTHY_KEY", "UNSET_KEY", "HEALTHY_KEY"))
 		}},
+		"watcher":  {declares: append(secret("WATCHED"), secret("WATCHED_TOO")...), start: func(m *misbehave) { m.watch() }},
+		"stranger": {declares: secret("STRANGER_KEY"), start: func(m *misbehave) { m.watch("HEALTHY_KEY") }},
+		"dawdler":  {declares: append(secret("GO"), many(999)...), start: (*misbehave).dawdle},
+		"last":     {declares: secret("MANY_LAST"), start: func(m *misbehave) { m.watch() }},
 		"intruder": {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
 		"crowd":    {start: (*misbehave).crowd},
 		"prober":   {declares: secret("PROBER_KEY"), start: (*misbehave).probe},

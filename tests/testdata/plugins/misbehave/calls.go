@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
@@ -62,6 +63,59 @@ func (m *misbehave) getMany(names ...string) string {
 		outcomes = append(outcomes, result.GetName()+": "+outcome)
 	}
 	return strings.Join(outcomes, "; ")
+}
+
+// watch tells of changes until its call ends.
+func (m *misbehave) watch(names ...string) {
+	stream, err := pluginpb.NewSecretsClient(m.host).Watch(context.Background(), &pluginpb.WatchRequest{Names: names})
+	if err != nil {
+		complain(err)
+	}
+	for {
+		change, err := stream.Recv()
+		if err != nil {
+			report("watch ended %s: %s", status.Code(err), status.Convert(err).Message())
+			return
+		}
+		report("watch %s %s %d.", change.GetKind(), change.GetName(), change.GetVersion())
+	}
+}
+
+// dawdle opens as many watches as it may and reads none of them until a value
+// is there that says so.
+func (m *misbehave) dawdle() {
+	var streams []grpc.ServerStreamingClient[pluginpb.Change]
+	for range 17 {
+		stream, err := pluginpb.NewSecretsClient(m.host).Watch(context.Background(), &pluginpb.WatchRequest{})
+		if err != nil {
+			complain(err)
+		}
+		streams = append(streams, stream)
+	}
+	refused := 0
+	for _, stream := range streams {
+		if header, err := stream.Header(); err != nil || header == nil { // sent with the first change
+			_, err := stream.Recv()
+			report("one more %s: %s", status.Code(err), status.Convert(err).Message())
+			refused++
+		}
+	}
+	report("dawdling on %d", len(streams)-refused)
+	for m.get("GO", "") != "got it from database" {
+		time.Sleep(20 * time.Millisecond)
+	}
+	for i, stream := range streams {
+		changes := 0
+		for {
+			_, err := stream.Recv()
+			if err != nil {
+				report("dawdler %d read %d changes, then %s: %s", i, changes, status.Code(err), status.Convert(err).Message())
+				break
+			}
+			changes++
+		}
+	}
+	report("dawdled")
 }
 
 // intrude tries the sockets of the other plugins.
