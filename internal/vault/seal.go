@@ -128,6 +128,7 @@ func (v *Vault) install(ctx context.Context, caller secrets.Caller, event, name 
 	})
 	if err == nil {
 		v.keys.Store(&keyState{ring: ring, root: root, rows: keys})
+		v.noteChange()
 	}
 	return err
 }

@@ -46,6 +46,7 @@ func (v *Vault) Unseal(ctx context.Context, caller secrets.Caller, openings []Op
 		return "", err
 	}
 	v.keys.Store(state)
+	v.noteChange()
 	return name, nil
 }
 
