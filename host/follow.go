@@ -2,17 +2,18 @@ package host
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
-// followEvery is how long it takes at most until a decision counts that
-// another process wrote into the file.
+// followEvery is how long it takes at most until a decision or a sealed key
+// counts that another process wrote into the file.
 const followEvery = time.Second
 
-// follow makes decisions about plugins count that other processes take, until
-// ctx ends. While the file cannot be read, the last ones that could be count.
+// follow makes decisions about plugins and sealed keys count that come from
+// other processes, until ctx ends. While the file cannot be read, the last ones that could be count.
 func (h *Host) follow(ctx context.Context, door *vault.Vault) {
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
@@ -23,9 +24,9 @@ func (h *Host) follow(ctx context.Context, door *vault.Vault) {
 			return
 		case <-ticker.C:
 		}
-		err := door.Refresh(ctx)
+		err := errors.Join(door.Refresh(ctx), door.RefreshKeys(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
-			h.log.Warn("looking for decisions about plugins failed and is tried again", "error", err)
+			h.log.Warn("looking for what other processes changed failed and is tried again", "error", err)
 		}
 		failing = err != nil
 	}

@@ -93,6 +93,7 @@ type Config struct {
 type Host struct {
 	log       *slog.Logger
 	db        *db.DB
+	door      *vault.Vault
 	plugins   *pluginhost.Host // nil without a folder of plugins
 	handler   http.Handler
 	signer    signing.Signer
@@ -123,51 +124,76 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 }
 
 func (h *Host) open(ctx context.Context, cfg Config) error {
-	files, folder, err := databaseFiles(ctx, cfg)
+	base, err := h.prepare(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	loaded, err := config.Load(config.Source{
-		Files: configFiles(cfg), Metadata: cfg.Metadata, Sets: cfg.Settings,
-		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
-	})
-	if err != nil {
+	if err := base.door.Refresh(ctx); err != nil {
 		return err
 	}
-	own, err := loaded.Secrets()
-	if err != nil {
+	if err := h.unsealAtStart(ctx, base); err != nil {
 		return err
 	}
-	h.warnings = append(loaded.Warnings(), own.Warnings...)
-	policy, err := access.New(access.Config{
-		Permissions: loaded.Permissions(), Allow: loaded.Allow(),
-		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
-	})
-	if err != nil {
-		return err
-	}
-	keys, err := keyring.Parse(own.EncryptionKey)
-	if err != nil {
-		return fmt.Errorf("plugins.datasette-secrets.%w", err)
-	}
-	if err := h.openDatabase(ctx, cfg, own.Database, files); err != nil {
-		return err
-	}
-	door := vault.New(vault.Config{
-		DB: h.db, Keys: keys, Policy: policy,
-		Environment:     source.Environment{Lookup: cfg.LookupEnv},
-		AllowUndeclared: own.AllowUndeclared, Now: time.Now,
-	})
-	if err := door.Refresh(ctx); err != nil {
-		return err
-	}
-	if err := h.startPlugins(ctx, cfg, loaded, own, door); err != nil {
+	if err := h.startPlugins(ctx, cfg, base.loaded, base.own, base.door); err != nil {
 		return err
 	}
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
-	h.background.Go(func() { h.follow(background, door) })
-	return h.serve(ctx, cfg, loaded, policy, door, files)
+	h.background.Go(func() { h.follow(background, base.door) })
+	return h.serve(ctx, cfg, base)
+}
+
+// base is what a host stands on: its configuration and the door to its secrets.
+type base struct {
+	files  []databaseFile
+	loaded *config.Config
+	own    config.SecretsConfig
+	policy *access.Policy
+	keys   *keyring.Keyring // as configured; nil without
+	door   *vault.Vault
+}
+
+// prepare reads the configuration and opens the database.
+func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
+	files, folder, err := databaseFiles(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	b := &base{files: files}
+	b.loaded, err = config.Load(config.Source{
+		Files: configFiles(cfg), Metadata: cfg.Metadata, Sets: cfg.Settings,
+		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.own, err = b.loaded.Secrets(); err != nil {
+		return nil, err
+	}
+	if _, err := b.loaded.Seals(); err != nil {
+		return nil, err
+	}
+	h.warnings = append(b.loaded.Warnings(), b.own.Warnings...)
+	b.policy, err = access.New(access.Config{
+		Permissions: b.loaded.Permissions(), Allow: b.loaded.Allow(),
+		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.keys, err = keyring.Parse(b.own.EncryptionKey); err != nil {
+		return nil, fmt.Errorf("plugins.datasette-secrets.%w", err)
+	}
+	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
+		return nil, err
+	}
+	b.door = vault.New(vault.Config{
+		DB: h.db, Keys: b.keys, Policy: b.policy,
+		Environment:     source.Environment{Lookup: cfg.LookupEnv},
+		AllowUndeclared: b.own.AllowUndeclared, Now: time.Now,
+	})
+	h.door = b.door
+	return b, nil
 }
 
 func configFiles(cfg Config) []string {
@@ -249,21 +275,21 @@ func pluginSettings(loaded *config.Config) func(string) (any, error) {
 	}
 }
 
-func (h *Host) serve(ctx context.Context, cfg Config, loaded *config.Config, policy *access.Policy, door *vault.Vault, files []databaseFile) error {
+func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 	secret := cfg.Secret
 	if secret == "" {
 		secret = randomHex()
 	}
-	h.signer, h.settings, h.rootToken = signing.New(secret), loaded.Settings(), randomHex()
+	h.signer, h.settings, h.rootToken = signing.New(secret), b.loaded.Settings(), randomHex()
 	sqlite, err := h.db.SQLiteVersion(ctx)
 	if err != nil {
 		return err
 	}
 	h.handler = ui.Handler(ui.Config{
-		Vault: door, Signer: h.signer, Policy: policy,
-		Settings: h.settings, ConfigTree: loaded.Redacted, ExtraCSS: loaded.ExtraCSS(),
+		Vault: b.door, Openings: h.openings(b.loaded), Signer: h.signer, Policy: b.policy,
+		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
 		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
-		Databases: describe(files), Ephemeral: h.Ephemeral(),
+		Databases: describe(b.files), Ephemeral: h.Ephemeral(),
 		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
 		StartWarnings: h.warnings,
 		Log:           h.log, Now: time.Now,
@@ -315,6 +341,9 @@ func (h *Host) Close(ctx context.Context) error {
 	}
 	if h.plugins != nil {
 		errs = append(errs, h.plugins.Close(ctx))
+	}
+	if h.door != nil {
+		h.door.Wipe()
 	}
 	if h.db != nil {
 		errs = append(errs, h.db.Close())

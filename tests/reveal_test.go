@@ -15,13 +15,16 @@ import (
 // one, look for a way to pass the Value on as it is.
 func revealing() map[string]int {
 	return map[string]int{
-		"value.go":                         1, // its length
-		"internal/keyring/keyring.go":      1, // encrypts it
-		"internal/pluginhost/service.go":   1, // gives it to the plugin that declared it
-		"internal/pluginwire/bootstrap.go": 2, // a plugin's TLS key, to the plugin and to its TLS
-		"internal/seal/key.go":             1, // decodes the key of a seal
-		"internal/seal/passphrase.go":      3, // a passphrase, to age
-		"internal/vault/put.go":            1, // must be UTF-8
+		"value.go":                          1, // its length
+		"cmd/datasette-secrets/means.go":    2, // a passphrase without its newline; one that was made up, to the operator
+		"cmd/datasette-secrets/seal.go":     1, // an exported key, into its file
+		"cmd/datasette-secrets/terminal.go": 2, // the same passphrase twice
+		"internal/keyring/keyring.go":       1, // encrypts it
+		"internal/pluginhost/service.go":    1, // gives it to the plugin that declared it
+		"internal/pluginwire/bootstrap.go":  2, // a plugin's TLS key, to the plugin and to its TLS
+		"internal/seal/key.go":              1, // decodes the key of a seal
+		"internal/seal/passphrase.go":       3, // a passphrase, to age
+		"internal/vault/put.go":             1, // must be UTF-8
 	}
 }
 

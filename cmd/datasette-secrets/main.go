@@ -98,7 +98,7 @@ Exit codes:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(newGenerateKey())
-	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newCreateToken(sys), newGenerateKey(), group)
+	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newSeal(sys), newCreateToken(sys), newGenerateKey(), group)
 	return root
 }
 

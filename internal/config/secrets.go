@@ -46,7 +46,7 @@ func secretsKeys() []string {
 // Secrets returns the block plugins.datasette-secrets, resolved anew. No error
 // holds the key.
 func (c *Config) Secrets() (SecretsConfig, error) {
-	v, err := c.Plugin(Name)
+	v, err := c.ownBlock()
 	if v == nil || err != nil {
 		return SecretsConfig{Sandbox: SandboxEnforce}, err
 	}

@@ -34,7 +34,7 @@ func Render(p any) (string, error) {
 func Pages() []any {
 	return []any{
 		&listPage{}, &secretPage{}, &deletePage{}, &restorePage{}, &homePage{}, &pluginsPage{},
-		&dataPage{}, &tablePage{}, &signInPage{}, &logoutPage{}, &tokenPage{},
+		&dataPage{}, &tablePage{}, &signInPage{}, &unsealPage{}, &logoutPage{}, &tokenPage{},
 		&failurePage{}, &forbiddenPage{}, &originPage{},
 	}
 }

@@ -4,6 +4,7 @@ import "github.com/datasette-secrets/datasette-secrets/internal/access"
 
 // notices is what people who manage secrets must know before they read on.
 type notices struct {
+	Unseal    string   // where a sealed host is unsealed; empty: it is not sealed
 	Ephemeral bool     // what is stored is lost when the host stops
 	Warnings  []string // from the start
 }
@@ -13,5 +14,9 @@ func (s *site) noticesFor(r *request) notices {
 	if !s.allowed(r, access.ManageSecrets) {
 		return notices{}
 	}
-	return notices{Ephemeral: s.Ephemeral, Warnings: s.StartWarnings}
+	all := notices{Ephemeral: s.Ephemeral, Warnings: s.StartWarnings}
+	if s.Vault.Sealed() {
+		all.Unseal = s.url("/-/unseal")
+	}
+	return all
 }

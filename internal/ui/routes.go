@@ -26,6 +26,8 @@ func (s *site) routes() []route {
 		{path: "/-/secrets/{name:[^/]+}/-/delete", get: s.confirmDelete, post: s.deleteSecret},
 		{path: "/-/secrets/{name:[^/]+}/-/restore", get: s.confirmRestore, post: s.restoreSecret},
 
+		{path: "/-/unseal", get: s.unsealForm, post: s.unseal},
+
 		{path: "/-/auth-token", get: s.authToken},
 		{path: "/-/sign-in", get: s.signIn},
 		{path: "/-/logout", get: s.confirmLogout, post: s.logout},

@@ -37,6 +37,7 @@ import (
 // Config is what the pages need. Vault, Signer and Policy are required.
 type Config struct {
 	Vault    *vault.Vault
+	Openings func() []vault.Opening // what the configuration has for seals; nil: nothing
 	Signer   signing.Signer
 	Policy   *access.Policy
 	Settings config.Settings
@@ -104,6 +105,7 @@ type site struct {
 	pages  pages
 	markup markup
 	root   rootToken
+	tries  tries // of unsealing
 }
 
 func newSite(cfg Config) *site {

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/seal"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// unsealAtStart tries the configured means on the seals of the database, if it
+// has any. A host that stays sealed starts all the same: its pages say so, and
+// it can be unsealed later.
+func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
+	has, err := b.door.HasSeals(ctx)
+	if err != nil || !has {
+		return err
+	}
+	if b.keys != nil {
+		h.warnings = append(h.warnings, `plugins.datasette-secrets.encryption-key is ignored, because the keys of this database are sealed; remove it from the configuration when "datasette-secrets seal verify" is content`)
+	}
+	b.door.Seal()
+	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b.loaded)())
+	if err != nil {
+		h.log.Warn("the host is sealed: stored secrets can be neither read nor changed until it is unsealed", "error", err)
+	}
+	return nil
+}
+
+// openings returns a function that makes means of what the configuration has
+// for seals. What cannot be used at the moment is logged and left out.
+func (h *Host) openings(loaded *config.Config) func() []vault.Opening {
+	return func() []vault.Opening {
+		configured, err := loaded.Seals()
+		if err != nil {
+			h.log.Warn("reading what opens the seals", "error", err)
+		}
+		var all []vault.Opening
+		for _, c := range configured {
+			means, err := means(c)
+			if err != nil {
+				h.log.Warn("a seal cannot be tried", "seal", c.Name, "error", err)
+				continue
+			}
+			all = append(all, vault.Opening{Seal: c.Name, Means: means})
+		}
+		return all
+	}
+}
+
+func means(c config.SealMeans) (seal.Means, error) {
+	if c.Err != nil {
+		return nil, c.Err
+	}
+	switch c.Way {
+	case config.SealPassphrase:
+		// A file ends in a newline that nobody typed.
+		return seal.ByPassphrase(secrets.NewValue(strings.TrimRight(c.Text, "\n")), 0)
+	case config.SealKey:
+		return seal.ByKey(secrets.NewValue(c.Text))
+	}
+	return nil, fmt.Errorf("%w: a seal by %s is not known", secrets.ErrInvalid, c.Way)
+}
+
+// Keys is an open database for commands about its keys: there are no plugins
+// and no pages.
+type Keys struct {
+	host *Host
+	base *base
+}
+
+// OpenKeys reads the configuration and opens the database, whose keys stay
+// sealed if they are.
+func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
+	h := &Host{log: cfg.Log}
+	base, err := h.prepare(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, h.Close(ctx))
+	}
+	has, err := base.door.HasSeals(ctx)
+	if err != nil {
+		return nil, errors.Join(err, h.Close(ctx))
+	}
+	if has {
+		base.door.Seal()
+	}
+	return &Keys{h, base}, nil
+}
+
+// Door is the vault over the database.
+func (k *Keys) Door() *vault.Vault { return k.base.door }
+
+// Configured are the means that the configuration has for seals.
+func (k *Keys) Configured() []vault.Opening { return k.host.openings(k.base.loaded)() }
+
+// Leave gives up the seals in favour of the configured encryption key; see
+// vault.LeaveSeals.
+func (k *Keys) Leave(ctx context.Context, openings []vault.Opening) error {
+	if k.base.keys == nil {
+		return fmt.Errorf("%w: export the keys with seal export-key and put them into plugins.datasette-secrets.encryption-key first", secrets.ErrNotConfigured)
+	}
+	return k.base.door.LeaveSeals(ctx, Operator(), openings, k.base.keys)
+}
+
+// Ephemeral reports whether the database is a temporary one.
+func (k *Keys) Ephemeral() bool { return k.host.Ephemeral() }
+
+// Warnings are sentences for the operator.
+func (k *Keys) Warnings() []string { return k.host.Warnings() }
+
+// Close closes the database and takes the keys from memory.
+func (k *Keys) Close(ctx context.Context) error { return k.host.Close(ctx) }
+
+// Operator is the caller of a command on the machine of the host: the user
+// that runs it.
+func Operator() secrets.Caller {
+	uid := strconv.Itoa(os.Getuid())
+	name := "uid " + uid
+	if u, err := user.LookupId(uid); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	return secrets.Caller{Actor: secrets.NewActor(name), Proof: secrets.ProofLocal}
+}
