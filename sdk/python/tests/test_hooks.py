@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 from concurrent import futures
 
 import grpc
@@ -25,6 +26,7 @@ from datasette_secrets_plugin import (
     current_host,
 )
 from datasette_secrets_plugin._context import Claim, called, claim
+from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._pb import host_pb2, host_pb2_grpc, plugin_pb2, plugin_pb2_grpc
 from datasette_secrets_plugin._services import register
 from datasette_secrets_plugin._session import Session
@@ -239,7 +241,8 @@ def test_the_host_is_asked_with_the_proof(tmp_path):
     server.add_insecure_port(f"unix:{tmp_path}/s")
     server.start()
     with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
-        host = Host(channel, logging.getLogger("test"), None)
+        logger = logging.getLogger("test")
+        host = Host(Calls(channel, logger), logger, threading.Event())
         with called(None, {"id": "ann"}, "proof"):
             with pytest.raises(NotSet):
                 host.get_secret("KEY")

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from datasette_secrets_plugin import AsyncHost, Host, NotSet, SecretsError, SecretStatus, Unavailable
+from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._pb import host_pb2, host_pb2_grpc
 from datasette_secrets_plugin._status import refuse
 
@@ -58,7 +59,7 @@ def server(tmp_path_factory):
 
 def test_host(server):
     channel, configuration = server
-    host = Host(channel, LOGGER, threading.Event())
+    host = Host(Calls(channel, LOGGER), LOGGER, threading.Event())
     assert host.get_secret("KEY", actor_id="ann").reveal() == "é of ann\udcff"
     assert host.get_secret("KEY").reveal() == "é of \udcff"
     assert host.can_access_secret("KEY") and not host.can_access_secret("OTHER")
@@ -82,7 +83,7 @@ def test_async_host(server):
     channel, _ = server
 
     async def main():
-        host = AsyncHost(channel, LOGGER)
+        host = AsyncHost(Calls(channel, LOGGER), LOGGER)
         values = await asyncio.gather(*(host.get_secret("KEY", f"{i}") for i in range(20)))
         assert [value.reveal() for value in values] == [f"é of {i}\udcff" for i in range(20)]
         assert await host.can_access_secret("KEY")
@@ -101,4 +102,4 @@ def test_async_host(server):
 def test_a_host_that_is_not_there(tmp_path):
     with grpc.insecure_channel(f"unix:{tmp_path}/nobody") as channel:
         with pytest.raises(Unavailable):
-            Host(channel, LOGGER, threading.Event()).get_secret("KEY")
+            Host(Calls(channel, LOGGER), LOGGER, threading.Event()).get_secret("KEY")

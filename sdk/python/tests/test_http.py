@@ -20,13 +20,14 @@ import pytest
 from datasette_secrets_plugin import AsyncHost, Host, current_actor, current_host
 from datasette_secrets_plugin._context import Hosts, claim
 from datasette_secrets_plugin._errors import Invalid
+from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._http import _THREADS, Listener
 from datasette_secrets_plugin._signed import read_header
 
 KEY = b"0123456789abcdef0123456789abcdef"
 LOGGER = logging.getLogger("pages")
-CHANNEL = grpc.insecure_channel("unix:/nowhere")
-HOSTS = Hosts(Host(CHANNEL, LOGGER, threading.Event()), AsyncHost(CHANNEL, LOGGER))
+CALLS = Calls(grpc.insecure_channel("unix:/nowhere"), LOGGER)
+HOSTS = Hosts(Host(CALLS, LOGGER, threading.Event()), AsyncHost(CALLS, LOGGER))
 NOW = 1_700_000_000
 
 

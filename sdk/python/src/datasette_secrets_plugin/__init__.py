@@ -28,10 +28,12 @@ from ._host import AsyncHost, Host
 from ._plugin import Plugin
 from ._serve import serve
 from ._value import Value
+from ._watch import Change
 
 __all__ = [
     "Actor",
     "AsyncHost",
+    "Change",
     "Denied",
     "Host",
     "IntegrityError",

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent import futures
 from typing import Any, Generic, TypeVar
 
 import grpc
 
+from ._cache import Cache, Key
 from ._context import claim
 from ._declaration import SecretStatus
 from ._errors import SecretsError, Unavailable
 from ._pb import host_pb2, host_pb2_grpc
 from ._status import received
 from ._value import Value
+from ._watch import Change, Observer, Watch, Watches
 from ._wire import CALL_TIMEOUT
 
 T = TypeVar("T")
@@ -29,8 +33,8 @@ class Host:
     the host refuses or cannot answer within timeout seconds.
     """
 
-    def __init__(self, channel: grpc.Channel, logger: logging.Logger, stopping: threading.Event) -> None:
-        self._calls = _Calls(channel)
+    def __init__(self, calls: Calls, logger: logging.Logger, stopping: threading.Event) -> None:
+        self._calls = calls
         self._logger = logger
         self._stopping = stopping
 
@@ -61,6 +65,22 @@ class Host:
         """
         return self._calls.config().run(timeout)
 
+    def watch(self, *names: str) -> Iterator[Change]:
+        """Iterate over changes of secrets, until the host wants the plugin to stop.
+
+        No names stand for all that this plugin declared. What changes from the
+        first step on is told; when the connection breaks, the watch goes on
+        where it was. A SecretsError ends it: the host will not tell.
+
+        Read a value after the first step and at each change. A plugin that only
+        wants the newest value needs no watch, and asks whenever it needs it.
+        """
+        watch = self._calls.watch(names)
+        try:
+            yield from watch
+        finally:
+            watch.end()
+
     @property
     def logger(self) -> logging.Logger:
         """Writes to the host's log; extra={…} adds fields to the line."""
@@ -83,8 +103,8 @@ class AsyncHost:
     no stopping: start is cancelled when the host wants the plugin to stop.
     """
 
-    def __init__(self, channel: grpc.Channel, logger: logging.Logger) -> None:
-        self._calls = _Calls(channel)
+    def __init__(self, calls: Calls, logger: logging.Logger) -> None:
+        self._calls = calls
         self._logger = logger
 
     async def get_secret(self, name: str, actor_id: str | None = None, *, timeout: float = CALL_TIMEOUT) -> Value:
@@ -102,6 +122,18 @@ class AsyncHost:
     async def config(self, *, timeout: float = CALL_TIMEOUT) -> Any:
         """Return the plugin's own block of configuration, as Host.config does."""
         return await self._calls.config().wait(timeout)
+
+    async def watch(self, *names: str) -> AsyncIterator[Change]:
+        """Iterate over changes of secrets, as Host.watch does."""
+        watch = self._calls.watch(names)
+        loop = asyncio.get_running_loop()
+        # A thread of its own: those of the loop are few, and this one waits for long.
+        with futures.ThreadPoolExecutor(1, thread_name_prefix="watch") as thread:
+            try:
+                while (change := await loop.run_in_executor(thread, next, watch, None)) is not None:
+                    yield change
+            finally:
+                watch.end()
 
     @property
     def logger(self) -> logging.Logger:
@@ -151,16 +183,70 @@ class _Call(Generic[T]):
         return self._decode(response)
 
 
-class _Calls:
+class _Kept(Generic[T]):
+    """A call that need not be made: its answer is known."""
+
+    def __init__(self, answer: T) -> None:
+        self._answer = answer
+
+    def run(self, timeout: float) -> T:
+        return self._answer
+
+    async def wait(self, timeout: float) -> T:
+        return self._answer
+
+
+class Calls:
     """The calls that the host answers, as Host and AsyncHost make them."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, logger: logging.Logger) -> None:
         self._secrets = host_pb2_grpc.SecretsStub(channel)
         self._configuration = host_pb2_grpc.ConfigurationStub(channel)
+        self._watches = Watches(self._secrets, logger)
+        self._cache = Cache()
+        self._lock = threading.Lock()
+        self._following = False  # the cache observes a watch
 
-    def get_secret(self, name: str, actor_id: str | None) -> _Call[Value]:
-        request = host_pb2.GetSecretRequest(name=name, **claim(actor_id))
-        return _Call(self._secrets.GetSecret, request, f"getting secret {name!r}", _value)
+    def end(self) -> None:
+        """End all watches, and keep no values from now on."""
+        self._watches.end()
+
+    def get_secret(self, name: str, actor_id: str | None) -> _Call[Value] | _Kept[Value]:
+        on_behalf = claim(actor_id)
+        key = Key(name, on_behalf["actor_id"], bool(on_behalf["actor_token"]))
+        kept = self._cache.get(key)
+        if kept is not None:
+            return _Kept(kept)
+        before = self._cache.mark(name)
+
+        def decode(response: host_pb2.GetSecretResponse) -> Value:
+            value = _value(response)
+            if response.max_age_seconds:
+                self._follow()
+                self._cache.put(key, value, response.max_age_seconds, before)
+            return value
+
+        request = host_pb2.GetSecretRequest(name=name, **on_behalf)
+        return _Call(self._secrets.GetSecret, request, f"getting secret {name!r}", decode)
+
+    def watch(self, names: tuple[str, ...]) -> Watch:
+        return self._watches.open(names, _Also(self._cache))
+
+    def _follow(self) -> None:
+        """Let the cache observe a watch of all secrets, from the first time that it may keep one."""
+        with self._lock:
+            if self._following:
+                return
+            self._following = True
+        watch = self._watches.open((), self._cache)
+
+        def run() -> None:
+            with contextlib.suppress(SecretsError):  # it will not tell, so nothing is kept
+                for _ in watch:
+                    pass
+            self._cache.broke()
+
+        threading.Thread(target=run, name="watch", daemon=True).start()
 
     def can_access_secret(self, name: str, actor_id: str | None) -> _Call[bool]:
         request = host_pb2.CanAccessSecretRequest(name=name, **claim(actor_id))
@@ -175,10 +261,20 @@ class _Calls:
         return _Call(self._configuration.GetConfig, request, "getting the configuration", _configuration)
 
 
+class _Also(Observer):
+    """Lets the cache know what the author's own watch comes to know."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def changed(self, change: Change) -> None:
+        self._cache.changed(change)
+
+
 def _value(response: host_pb2.GetSecretResponse) -> Value:
     # A value of the environment need not be UTF-8; Python's own os.environ
     # keeps the other bytes in the same way.
-    return Value(response.value.decode("utf-8", "surrogateescape"))
+    return Value(response.value.decode("utf-8", "surrogateescape"), response.version)
 
 
 def _statuses(response: host_pb2.ListSecretsResponse) -> list[SecretStatus]:

@@ -13,7 +13,7 @@ import grpc
 
 from ._context import Hosts
 from ._errors import Invalid, Unavailable
-from ._host import AsyncHost, Host
+from ._host import AsyncHost, Calls, Host
 from ._http import Listener
 from ._logs import new_logger
 from ._plugin import Plugin
@@ -41,6 +41,7 @@ class Session:
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # for what follows
         self._channel: grpc.Channel | None = None
+        self._calls: Calls | None = None
         self._hosts: Hosts | None = None
         self._started = False
         self._cancel: Callable[[], object] | None = None  # of an async start
@@ -57,8 +58,9 @@ class Session:
                 raise Invalid("invalid request: Init was called twice")
             self._channel = self._connect(address)
             self.logger = new_logger(name, self._stderr)
-            plain = Host(self._channel, self.logger, self._stopping)
-            self._hosts = Hosts(plain, AsyncHost(self._channel, self.logger))
+            self._calls = Calls(self._channel, self.logger)
+            plain = Host(self._calls, self.logger, self._stopping)
+            self._hosts = Hosts(plain, AsyncHost(self._calls, self.logger))
 
     @property
     def hosts(self) -> Hosts:
@@ -100,7 +102,9 @@ class Session:
             cancel, self._cancel = self._cancel, None
             if cancel is not None:
                 cancel()
-            started, channel, listener = self._started, self._channel, self._listener
+            started, channel, listener, calls = self._started, self._channel, self._listener, self._calls
+        if calls is not None:
+            calls.end()
         if listener is not None:
             listener.close()
         if started and not self.ended.wait(timeout):

@@ -18,11 +18,15 @@ class Value:
 
     # The text is kept in a closure, for tools that print the state of every
     # object they meet would print an attribute.
-    __slots__ = ("_reveal",)
+    __slots__ = ("_reveal", "version")
     _reveal: Callable[[], str]
 
-    def __init__(self, text: str) -> None:
+    #: Which value of the secret this is, counted by the host's database; 0 from elsewhere.
+    version: int
+
+    def __init__(self, text: str, version: int = 0) -> None:
         object.__setattr__(self, "_reveal", lambda: text)
+        object.__setattr__(self, "version", version)
 
     def reveal(self) -> str:
         """Return the clear text.
