@@ -14,6 +14,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -134,6 +135,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err := h.unsealAtStart(ctx, base); err != nil {
 		return err
 	}
+	h.signer = signing.New(cmp.Or(cfg.Secret, randomHex()))
 	if err := h.startPlugins(ctx, cfg, base.loaded, base.own, base.door); err != nil {
 		return err
 	}
@@ -240,7 +242,7 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 		return nil
 	}
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
-		Dir: folder, Vault: door, Settings: pluginSettings(loaded),
+		Dir: folder, Vault: door, Signer: h.signer, Settings: pluginSettings(loaded),
 		Log: h.log, HostVersion: Version,
 		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: grants(own.Grants),
 	})
@@ -276,11 +278,7 @@ func pluginSettings(loaded *config.Config) func(string) (any, error) {
 }
 
 func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
-	secret := cfg.Secret
-	if secret == "" {
-		secret = randomHex()
-	}
-	h.signer, h.settings, h.rootToken = signing.New(secret), b.loaded.Settings(), randomHex()
+	h.settings, h.rootToken = b.loaded.Settings(), randomHex()
 	sqlite, err := h.db.SQLiteVersion(ctx)
 	if err != nil {
 		return err

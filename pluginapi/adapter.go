@@ -93,6 +93,10 @@ func secretsToProto(declared []Secret) *pluginpb.RegisterSecretsResponse {
 			Description: d.Description,
 			ObtainUrl:   d.ObtainURL,
 			ObtainLabel: d.ObtainLabel,
+			Pattern:     d.Pattern,
+			Example:     d.Example,
+			Multiline:   d.Multiline,
+			Redact:      &pluginpb.Redact{Prefix: uint32(d.Redact.Prefix), Suffix: uint32(d.Redact.Suffix)},
 		})
 	}
 	return response

@@ -48,7 +48,17 @@ type Secret struct {
 	Description string // one sentence for the administrator; of HTML, a, code, em, strong and br are kept
 	ObtainURL   string // optional: the page on which to get a value
 	ObtainLabel string // the text of the link to ObtainURL; without it there is no link
+
+	// What helps people to enter the right value.
+	Pattern   string // optional: an RE2 expression that a whole value must match: sk-[a-z0-9]{40}
+	Example   string // optional: what a value looks like; never a real one
+	Multiline bool   // values have several lines, as private keys do
+	Redact    Redact // optional: how much of a stored value administrators see, to recognise it by
 }
+
+// Redact leaves so many characters at either end of a value readable, at most
+// eight in all, and never more than a quarter of the value.
+type Redact = secrets.Redact
 
 // Plugin is what every plugin implements.
 type Plugin interface {

@@ -3,8 +3,10 @@ package pluginhost
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -54,6 +56,11 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 	pluginpb.RegisterConfigurationServer(server, configuration{service: service})
 	go func() { _ = server.Serve(listener) }() // ends with stop
 	return &callback{address: address, server: server}, nil
+}
+
+// services are the full names of what the host serves, sorted.
+func (c *callback) services() []string {
+	return slices.Sorted(maps.Keys(c.server.GetServiceInfo()))
 }
 
 // stop ends the server, its connections and its socket.

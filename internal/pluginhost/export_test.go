@@ -7,6 +7,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 )
 
 // ParseLine is parseLine for the tests.
@@ -14,6 +15,11 @@ var ParseLine = parseLine
 
 // CheckHandshake is checkHandshake for the tests.
 var CheckHandshake = checkHandshake
+
+// Caller is who asks, when a plugin sends that actor and token.
+func Caller(signer signing.Signer, plugin, actorID, token string) (secrets.Caller, error) {
+	return (&service{plugin: plugin, signer: signer}).caller(actorID, token)
+}
 
 // NewBucket is newBucket for the tests.
 var NewBucket = newBucket

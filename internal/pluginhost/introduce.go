@@ -44,6 +44,7 @@ func (l *launch) initialise(ctx context.Context, hostVersion string) error {
 		ProtocolMinor: pluginwire.ProtocolMinor,
 		PluginName:    l.name,
 		HostAddress:   l.callback.address,
+		HostServices:  l.callback.services(),
 	})
 	if err != nil {
 		return l.explain("Init", err)
@@ -74,6 +75,10 @@ func (l *launch) askDeclarations(ctx context.Context) error {
 			Description: s.GetDescription(),
 			ObtainURL:   s.GetObtainUrl(),
 			ObtainLabel: s.GetObtainLabel(),
+			Pattern:     s.GetPattern(),
+			Example:     s.GetExample(),
+			Multiline:   s.GetMultiline(),
+			Redact:      secrets.Redact{Prefix: int(s.GetRedact().GetPrefix()), Suffix: int(s.GetRedact().GetSuffix())},
 		}
 	}
 	l.about.declarations = declared

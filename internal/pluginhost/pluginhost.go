@@ -51,6 +51,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -68,6 +69,10 @@ type Config struct {
 
 	// Vault answers the plugins.
 	Vault *vault.Vault
+
+	// Signer makes and knows the proofs of actors that plugins are given. The
+	// zero Signer accepts none.
+	Signer signing.Signer
 
 	// Settings returns a plugin's own block of the configuration, resolved.
 	// It may be nil: then there are none.

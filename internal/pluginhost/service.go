@@ -12,6 +12,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -27,6 +28,7 @@ type service struct {
 
 	plugin   string
 	vault    *vault.Vault
+	signer   signing.Signer
 	settings func(plugin string) (any, error)
 	maxAge   time.Duration // how long the plugin may keep a value
 	batches  chan struct{} // one for each GetSecrets that is being answered
@@ -38,6 +40,7 @@ func newService(cfg Config, l *launch) *service {
 	return &service{
 		plugin:   l.name,
 		vault:    cfg.Vault,
+		signer:   cfg.Signer,
 		settings: cfg.Settings,
 		maxAge:   cfg.Grants[l.name].MaxAge,
 		batches:  make(chan struct{}, maxBatches),
@@ -46,11 +49,20 @@ func newService(cfg Config, l *launch) *service {
 	}
 }
 
-// caller is who asks: the plugin, on behalf of the actor that it names. The
-// host has only the plugin's word for the actor.
-func (s *service) caller(actorID string) (secrets.Caller, error) {
+// caller is who asks: the plugin, on behalf of the actor that it names. Without
+// a token the host has only the plugin's word for the actor. A token that does
+// not prove the actor is refused rather than ignored: whoever sends one wants
+// to be believed.
+func (s *service) caller(actorID, token string) (secrets.Caller, error) {
 	if len(actorID) > maxActorID || !utf8.ValidString(actorID) {
 		return secrets.Caller{}, fmt.Errorf("%w: an actor's id must be UTF-8 text of at most %d bytes", secrets.ErrInvalid, maxActorID)
+	}
+	if token != "" {
+		actor, err := s.signer.ReadActorToken(token, s.plugin, time.Now())
+		if err != nil || secrets.Actor(actor).ID() != actorID {
+			return secrets.Caller{}, fmt.Errorf("%w: the actor's token does not prove this actor, or not any more", secrets.ErrDenied)
+		}
+		return secrets.Caller{Plugin: s.plugin, Actor: actor, Proof: secrets.ProofProven}, nil
 	}
 	caller := secrets.Caller{Plugin: s.plugin, Actor: secrets.NewActor(actorID)}
 	if caller.Actor != nil {
@@ -61,7 +73,7 @@ func (s *service) caller(actorID string) (secrets.Caller, error) {
 
 // GetSecret implements pluginpb.SecretsServer.
 func (s *service) GetSecret(ctx context.Context, r *pluginpb.GetSecretRequest) (*pluginpb.GetSecretResponse, error) {
-	caller, err := s.caller(r.GetActorId())
+	caller, err := s.caller(r.GetActorId(), r.GetActorToken())
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +96,7 @@ func (s *service) release(found vault.Found) *pluginpb.GetSecretResponse {
 
 // GetSecrets implements pluginpb.SecretsServer.
 func (s *service) GetSecrets(ctx context.Context, r *pluginpb.GetSecretsRequest) (*pluginpb.GetSecretsResponse, error) {
-	caller, err := s.caller(r.GetActorId())
+	caller, err := s.caller(r.GetActorId(), r.GetActorToken())
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +138,7 @@ func (s *service) reason(err error) (string, error) {
 
 // CanAccessSecret implements pluginpb.SecretsServer.
 func (s *service) CanAccessSecret(ctx context.Context, r *pluginpb.CanAccessSecretRequest) (*pluginpb.CanAccessSecretResponse, error) {
-	caller, err := s.caller(r.GetActorId())
+	caller, err := s.caller(r.GetActorId(), r.GetActorToken())
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,9 @@ import (
 const ProtocolVersion = 1
 
 // ProtocolMinor counts what was added to ProtocolVersion since its beginning.
-const ProtocolMinor = 0
+// With 1 came GetSecrets, Watch, proofs of actors, the optional services of
+// plugins and the names of the host's.
+const ProtocolMinor = 1
 
 // CookieKey is the environment variable by which a plugin notices that a host
 // started it, and CookieValue what it must hold. It guards against starting a

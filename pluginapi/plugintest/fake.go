@@ -65,7 +65,7 @@ func (f *fakeHost) intercept(ctx context.Context, request any, _ *grpc.UnaryServ
 func (f *fakeHost) GetSecret(_ context.Context, r *pluginpb.GetSecretRequest) (*pluginpb.GetSecretResponse, error) {
 	use := Use{Name: r.GetName(), ActorID: r.GetActorId()}
 	if id, known := f.tokens[r.GetActorToken()]; r.GetActorToken() != "" && (!known || id != use.ActorID) {
-		return nil, fmt.Errorf("%w: the actor's token does not prove this actor", secrets.ErrInvalid)
+		return nil, fmt.Errorf("%w: the actor's token does not prove this actor", secrets.ErrDenied)
 	}
 	if !f.isDeclared(use.Name) {
 		return nil, secrets.ErrNotDeclared
@@ -132,6 +132,10 @@ func (f *fakeHost) declare(declared []*pluginpb.Secret) error {
 			Description: d.GetDescription(),
 			ObtainURL:   d.GetObtainUrl(),
 			ObtainLabel: d.GetObtainLabel(),
+			Pattern:     d.GetPattern(),
+			Example:     d.GetExample(),
+			Multiline:   d.GetMultiline(),
+			Redact:      pluginapi.Redact{Prefix: int(d.GetRedact().GetPrefix()), Suffix: int(d.GetRedact().GetSuffix())},
 		})
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -63,6 +64,28 @@ func (m *misbehave) getMany(names ...string) string {
 		outcomes = append(outcomes, result.GetName()+": "+outcome)
 	}
 	return strings.Join(outcomes, "; ")
+}
+
+// forge asks with every token that its configuration has, on behalf of "ann".
+func (m *misbehave) forge() {
+	ctx := context.Background()
+	config, err := pluginpb.NewConfigurationClient(m.host).GetConfig(ctx, &pluginpb.GetConfigRequest{})
+	if err != nil {
+		complain(err)
+	}
+	var tokens map[string]string
+	if err := json.Unmarshal(config.GetJson(), &tokens); err != nil {
+		complain(err)
+	}
+	client := pluginpb.NewSecretsClient(m.host)
+	for name, token := range tokens {
+		_, err := client.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: "FORGER_KEY", ActorId: "ann", ActorToken: token})
+		report("%s get %s.", name, status.Code(err))
+		can, err := client.CanAccessSecret(ctx, &pluginpb.CanAccessSecretRequest{Name: "FORGER_KEY", ActorId: "ann", ActorToken: token})
+		report("%s can %t %s.", name, can.GetAllowed(), status.Code(err))
+		_, err = client.GetSecrets(ctx, &pluginpb.GetSecretsRequest{Names: []string{"FORGER_KEY"}, ActorId: "ann", ActorToken: token})
+		report("%s many %s.", name, status.Code(err))
+	}
 }
 
 // watch tells of changes until its call ends.
