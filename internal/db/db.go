@@ -44,6 +44,7 @@ type DB struct {
 	read    *sql.DB
 	observe *sql.DB // one connection, for Changes
 	now     func() time.Time
+	group   group
 }
 
 // Tx is one transaction. Its methods are the statements of this package; it
@@ -59,19 +60,9 @@ func (t *Tx) Now() time.Time { return t.now }
 
 // View runs fn in a transaction that only reads.
 func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
-	return d.transact(ctx, d.read, fn)
-}
-
-// Update runs fn in a transaction that holds the write lock from its start. If
-// fn returns an error, nothing that it did is kept.
-func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
-	return d.transact(ctx, d.write, fn)
-}
-
-func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	tx, err := pool.BeginTx(ctx, nil)
+	tx, err := d.read.BeginTx(ctx, nil)
 	if err != nil {
 		return classify("beginning a transaction", err)
 	}

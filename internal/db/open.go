@@ -24,7 +24,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	if err != nil {
 		return nil, nil, err
 	}
-	d = &DB{path: path, now: now}
+	d = &DB{path: path, now: now, group: newGroup()}
 	if d.write, err = connect(path, url.Values{"_txlock": {"immediate"}}, 1); err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,167 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// maxGroup is how many changes share one transaction.
+const maxGroup = 256
+
+// group is what makes many writers at once as fast as the disk allows: the
+// changes that wait while one transaction is synced share the next one. There
+// is no goroutine for it. Whoever finds the turn free takes all the waiting
+// changes with its own; a change that is alone waits for nobody.
+type group struct {
+	turn chan struct{} // holds one token while somebody commits
+
+	mu      sync.Mutex
+	waiting []*change
+}
+
+func newGroup() group { return group{turn: make(chan struct{}, 1)} }
+
+// change is one caller's part of a transaction.
+type change struct {
+	fn   func(*Tx) error
+	done chan struct{} // closed when err and panicked are set
+	err  error
+	// panicked is what fn panicked with, on the goroutine of another caller.
+	panicked any
+}
+
+// Update runs fn in a transaction that holds the write lock from its start, and
+// returns when that is on the disk. If fn returns an error, nothing that it did
+// is kept. fn may run on another goroutine, and shares its transaction with
+// others, of which it sees what came before.
+//
+// When ctx ends before fn began, nothing is done. Once it began, ctx does not
+// interrupt it: that would undo the work of the others too.
+func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return classify("beginning a transaction", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	c := &change{fn: fn, done: make(chan struct{})}
+	d.group.add(c)
+	for {
+		select {
+		case <-c.done:
+			return c.result()
+		default:
+		}
+		select {
+		case <-c.done:
+		case d.group.turn <- struct{}{}:
+			d.commit(ctx, d.group.take())
+			<-d.group.turn
+		case <-ctx.Done():
+			if d.group.remove(c) {
+				return classify("waiting for the other writers", ctx.Err())
+			}
+			<-c.done // it is being committed, which takes a bounded time
+		}
+	}
+}
+
+func (c *change) result() error {
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+	return c.err
+}
+
+func (g *group) add(c *change) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, c)
+}
+
+// take removes the changes that are next.
+func (g *group) take() []*change {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), maxGroup)
+	next := g.waiting[:n:n]
+	g.waiting = append([]*change(nil), g.waiting[n:]...)
+	return next
+}
+
+// remove takes back a change that nobody has begun.
+func (g *group) remove(c *change) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, other := range g.waiting {
+		if other == c {
+			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// commit runs changes in one transaction and tells each what became of it.
+func (d *DB) commit(ctx context.Context, changes []*change) {
+	if len(changes) == 0 {
+		return // somebody else had the turn in between, and took them
+	}
+	err := d.runAll(ctx, changes)
+	for _, c := range changes {
+		if c.err == nil {
+			c.err = err
+		}
+		close(c.done)
+	}
+}
+
+// runAll returns an error only if no change was kept.
+func (d *DB) runAll(ctx context.Context, changes []*change) error {
+	// The deadline of whoever has the turn bounds all; its end for another
+	// reason is not the others' concern.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
+	defer cancel()
+	tx, err := d.write.BeginTx(ctx, nil)
+	if err != nil {
+		return classify("beginning a transaction", err)
+	}
+	defer tx.Rollback() // does nothing once committed
+	t := &Tx{ctx: ctx, tx: tx, now: d.now().UTC()}
+	if len(changes) == 1 {
+		if changes[0].run(t); changes[0].failed() {
+			return nil
+		}
+		return classify("committing a transaction", tx.Commit())
+	}
+	for _, c := range changes {
+		if err := t.savepoint(c); err != nil {
+			return err
+		}
+	}
+	return classify("committing a transaction", tx.Commit())
+}
+
+// savepoint runs one change of several so that its failure undoes nothing but
+// its own work. The error is one that ended the whole transaction.
+func (t *Tx) savepoint(c *change) error {
+	if err := t.exec("savepoint change"); err != nil {
+		return err
+	}
+	if c.run(t); c.failed() {
+		if err := t.exec("rollback to change"); err != nil {
+			return fmt.Errorf("%w: %w", secrets.ErrUnavailable, errors.Join(c.err, err))
+		}
+	}
+	return t.exec("release change")
+}
+
+func (c *change) run(t *Tx) {
+	defer func() { c.panicked = recover() }()
+	c.err = c.fn(t)
+}
+
+func (c *change) failed() bool { return c.err != nil || c.panicked != nil }
