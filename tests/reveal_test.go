@@ -21,6 +21,7 @@ func revealing() map[string]int {
 		"cmd/datasette-secrets/terminal.go": 2, // the same passphrase twice
 		"internal/keyring/keyring.go":       1, // encrypts it
 		"internal/pluginhost/service.go":    1, // gives it to the plugin that declared it
+		"internal/pluginhost/validator.go":  1, // gives it to the plugin that tries it out
 		"internal/pluginwire/bootstrap.go":  2, // a plugin's TLS key, to the plugin and to its TLS
 		"internal/seal/key.go":              1, // decodes the key of a seal
 		"internal/seal/passphrase.go":       3, // a passphrase, to age

@@ -22,6 +22,7 @@ type Grant struct {
 	Memory   int64         // bytes that it is asked to stay below; 0 for no limit
 	Args     []string      // given to its program
 	MaxAge   time.Duration // how long it may keep a value while it watches; 0 forbids it
+	Headers  []string      // of people's requests that it may see, in lower case
 }
 
 // policy is the sandbox of one plugin, but for what differs by launch.

@@ -19,7 +19,7 @@ const maxVersion = 64 // bytes of a plugin's version that are kept
 // introduction is what a plugin says about itself.
 type introduction struct {
 	version string
-	hooks   []string // sorted
+	hooks   []string // words for all that it offers, sorted
 	starter bool
 
 	declarations []secrets.Declaration // in its order
@@ -49,14 +49,16 @@ func (l *launch) initialise(ctx context.Context, hostVersion string) error {
 	if err != nil {
 		return l.explain("Init", err)
 	}
+	l.hooks = newHooks(response.GetServices())
 	l.about = introduction{
 		version: clean(response.GetVersion(), maxVersion),
-		hooks:   []string{"register_secrets"},
+		hooks:   append([]string{"register_secrets"}, l.hooks.offered...),
 		starter: slices.Contains(response.GetServices(), pluginpb.Starter_ServiceDesc.ServiceName),
 	}
 	if l.about.starter {
 		l.about.hooks = append(l.about.hooks, "start")
 	}
+	slices.Sort(l.about.hooks)
 	return nil
 }
 

@@ -37,6 +37,7 @@ type launch struct {
 	users    users
 	about    introduction     // what it says about itself, once it was asked
 	conn     *grpc.ClientConn // nil until it is connected
+	hooks    *hooks           // nil until it is initialised
 
 	mu      sync.Mutex
 	adopted []*grpc.ClientConn // what go-plugin made, whether or not it still knows

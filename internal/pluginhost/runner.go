@@ -105,6 +105,13 @@ func (r *runner) Start(context.Context) error {
 	return nil
 }
 
+// folder is where the plugin is to listen.
+func (r *runner) folder() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.socketDir
+}
+
 // unexecuted says why the started process did not become the plugin, once
 // that is known.
 func (r *runner) unexecuted() error {

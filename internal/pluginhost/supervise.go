@@ -255,6 +255,7 @@ func (s *supervised) bringUp(turn context.Context, l, beside *launch) error {
 func (s *supervised) introduce(ctx context.Context, l *launch) error {
 	err := s.host.cfg.Vault.Introduce(ctx, vault.Introduction{
 		Plugin: s.name, Hash: l.hash, Version: l.about.version, Declarations: l.about.declarations,
+		Hooks: l.hooks.offered,
 	})
 	if err != nil {
 		return fmt.Errorf("its introduction is refused: %w", err)

@@ -26,6 +26,11 @@ type Timings struct {
 	Look       time.Duration // between two looks at a plugin's file: 2 s
 	Drain      time.Duration // for the calls of a launch that is replaced: 10 s
 	Breaker    time.Duration // five crashes within it, and it is not started again: 10 min
+
+	Menu         time.Duration // for links of a menu, before they are left out: 200 ms
+	Actors       time.Duration // for the names of people, before ids are shown: 500 ms
+	Authenticate time.Duration // for who sent a request, before it is nobody: 500 ms
+	Page         time.Duration // one page of a plugin, to its last byte: 30 s
 }
 
 func (t Timings) withDefaults() Timings {
@@ -45,6 +50,11 @@ func (t Timings) withDefaults() Timings {
 		Look:       cmp.Or(t.Look, 2*time.Second),
 		Drain:      cmp.Or(t.Drain, 10*time.Second),
 		Breaker:    cmp.Or(t.Breaker, 10*time.Minute),
+
+		Menu:         cmp.Or(t.Menu, 200*time.Millisecond),
+		Actors:       cmp.Or(t.Actors, 500*time.Millisecond),
+		Authenticate: cmp.Or(t.Authenticate, 500*time.Millisecond),
+		Page:         cmp.Or(t.Page, 30*time.Second),
 	}
 }
 

@@ -22,6 +22,10 @@ func main() {
 		speak()
 		forever()
 	}
+	if b, ok := hookBehaviours()[mode]; ok {
+		serve(b)
+		return
+	}
 	serve(behaviours()[mode])
 }
 

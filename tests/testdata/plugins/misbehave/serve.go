@@ -26,6 +26,7 @@ type behaviour struct {
 	unready  error            // the answer to Start
 	stays    bool             // when its standard input ends
 	codec    bool             // answers RegisterSecrets with far too much
+	hooks    *hooks           // its optional services
 }
 
 // misbehave serves the protocol by hand, without the pluginapi that would keep
@@ -88,6 +89,7 @@ func (s set) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
 	pluginpb.RegisterDeclarationsServer(server, s.p)
 	pluginpb.RegisterStarterServer(server, s.p)
 	pluginpb.RegisterValidatorServer(server, s.p)
+	s.p.hooks.register(server)
 	return nil
 }
 
@@ -101,7 +103,7 @@ func (m *misbehave) Init(_ context.Context, r *pluginpb.InitRequest) (*pluginpb.
 	m.host, err = m.dial(m.address)
 	return &pluginpb.InitResponse{
 		Version:  "1.2.3\x1b[31m",
-		Services: []string{pluginpb.Starter_ServiceDesc.ServiceName},
+		Services: append(m.hooks.services(), pluginpb.Starter_ServiceDesc.ServiceName),
 	}, err
 }
 

@@ -1,0 +1,81 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// maxVerdict is how much of a plugin's message is read at all, in bytes.
+const maxVerdict = 16 << 10
+
+// Validators are the plugins that can try out a secret's value now: those that
+// may read it, and that offer to.
+func (h *Host) Validators(ctx context.Context, name string) []string {
+	var able []string
+	for _, s := range h.plugins {
+		l, giveBack := s.offering(vault.HookValidator)
+		if l == nil {
+			continue
+		}
+		giveBack()
+		if ok, err := h.cfg.Vault.CanAccess(ctx, secrets.Caller{Plugin: s.name}, name); err == nil && ok {
+			able = append(able, s.name)
+		}
+	}
+	return able
+}
+
+// TestSecret lets a plugin try out the value of a secret, for an administrator.
+// It counts as a use of the secret. The plugin's message comes back as plain
+// text without the value.
+//
+// Besides the errors of the vault there is ErrUnavailable, for a plugin that
+// does not try it out, with the reason as a sentence for people.
+func (h *Host) TestSecret(ctx context.Context, caller secrets.Caller, plugin, name string) (secrets.TestResult, error) {
+	s, err := h.find(plugin)
+	if err != nil {
+		return secrets.TestResult{}, err
+	}
+	l, giveBack := s.offering(vault.HookValidator)
+	if l == nil {
+		return secrets.TestResult{}, fmt.Errorf("%w: the plugin %s does not test values now", secrets.ErrUnavailable, plugin)
+	}
+	defer giveBack()
+	found, err := h.cfg.Vault.Try(ctx, caller, plugin, name)
+	if err != nil {
+		return secrets.TestResult{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timings.Call)
+	defer cancel()
+	value := found.Value.Reveal()
+	response, err := pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Name: name, Value: []byte(value)})
+	if err != nil {
+		return secrets.TestResult{}, fmt.Errorf("%w: the plugin %s: %w", secrets.ErrUnavailable, plugin, l.explain("TestSecret", err))
+	}
+	return secrets.TestResult{Plugin: plugin, OK: response.GetOk(), Message: verdict(response.GetMessage(), value)}, nil
+}
+
+// verdict makes a plugin's message fit for a page. It looks for the value
+// before anything is cut off or taken out, and once more afterwards.
+func verdict(message, value string) string {
+	if len(message) > maxVerdict {
+		return ""
+	}
+	message = mask(message, value)
+	message = clean(message, len(message))
+	return clean(mask(message, value), pluginwire.MaxTestMessage)
+}
+
+// mask hides a value in a text.
+func mask(text, value string) string {
+	if value == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, value, "[redacted]")
+}
