@@ -56,6 +56,9 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 	if err != nil {
 		return 0, err
 	}
+	if err := v.checkForm(name, value); err != nil {
+		return 0, err
+	}
 	// Encrypting anew proves that the value can still be read, and puts it
 	// under the first key of the keyring.
 	return v.insert(ctx, caller, db.Row{Name: name, Note: row.Note}, value)

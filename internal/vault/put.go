@@ -31,6 +31,9 @@ func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, val
 	if err := checkValue(value); err != nil {
 		return 0, err
 	}
+	if err := v.checkForm(name, value); err != nil {
+		return 0, err
+	}
 	return v.insert(ctx, caller, db.Row{Name: name, Note: note}, value)
 }
 

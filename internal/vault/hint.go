@@ -1,0 +1,31 @@
+package vault
+
+import (
+	"context"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// Hint returns a few characters of the stored value of a secret, such as
+// "sk-…wxyz", for administrators to recognise it by. It is empty unless the
+// secret's declaration asks for it, and for a value that is so short that the
+// characters would be more than a quarter of it. It is no use of the secret.
+func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (string, error) {
+	if err := v.authorizeManage(caller); err != nil {
+		return "", err
+	}
+	redact := v.declarations.Load().byName[name].Redact
+	if redact == (secrets.Redact{}) {
+		return "", nil
+	}
+	_, value, err := v.stored(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	text := []rune(value.Reveal())
+	shown := redact.Prefix + redact.Suffix
+	if shown > maxRedact || 4*shown > len(text) {
+		return "", nil
+	}
+	return string(text[:redact.Prefix]) + "…" + string(text[len(text)-redact.Suffix:]), nil
+}
