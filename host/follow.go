@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 // followEvery is how long it takes at most until a decision or a sealed key
@@ -13,8 +11,9 @@ import (
 const followEvery = time.Second
 
 // follow makes decisions about plugins and sealed keys count that come from
-// other processes, until ctx ends. While the file cannot be read, the last ones that could be count.
-func (h *Host) follow(ctx context.Context, door *vault.Vault) {
+// other processes, until ctx ends. While the file cannot be read, the last ones
+// that could be count.
+func (h *Host) follow(ctx context.Context, d decider) {
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
 	failing := false
@@ -24,10 +23,11 @@ func (h *Host) follow(ctx context.Context, door *vault.Vault) {
 			return
 		case <-ticker.C:
 		}
-		err := errors.Join(door.Refresh(ctx), door.RefreshKeys(ctx))
+		err := errors.Join(d.door.Refresh(ctx), d.door.RefreshKeys(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
 			h.log.Warn("looking for what other processes changed failed and is tried again", "error", err)
 		}
 		failing = err != nil
+		d.obey()
 	}
 }

@@ -32,6 +32,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/control"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
@@ -78,6 +79,10 @@ type Config struct {
 	DefaultDeny bool        // deny what is allowed by default, such as the home page
 	PluginsDir  string      // folder of executables named datasette-secrets-plugin-*
 	VersionNote string      // shown with the version
+	// Commands lets commands such as "plugin approve" reach this host, through
+	// a socket that a file beside the database names. It needs a database that
+	// is not temporary.
+	Commands bool
 	// Entry is what main got of Enter. Without it plugins cannot be started in
 	// a sandbox, and are started only if the configuration says that the
 	// sandbox is off or a matter of best effort.
@@ -94,7 +99,9 @@ type Config struct {
 type Host struct {
 	log       *slog.Logger
 	db        *db.DB
+	path      string // of its file
 	door      *vault.Vault
+	control   *control.Server  // nil when this host takes no commands
 	plugins   *pluginhost.Host // nil without a folder of plugins
 	handler   http.Handler
 	signer    signing.Signer
@@ -139,9 +146,13 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err := h.startPlugins(ctx, cfg, base.loaded, base.own, base.door); err != nil {
 		return err
 	}
+	decide := decider{door: base.door, running: h.plugins}
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
-	h.background.Go(func() { h.follow(background, base.door) })
+	h.background.Go(func() { h.follow(background, decide) })
+	if cfg.Commands && !h.Ephemeral() {
+		h.takeCommands(decide)
+	}
 	return h.serve(ctx, cfg, base)
 }
 
@@ -157,21 +168,11 @@ type base struct {
 
 // prepare reads the configuration and opens the database.
 func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
-	files, folder, err := databaseFiles(ctx, cfg)
+	files, loaded, own, err := load(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	b := &base{files: files}
-	b.loaded, err = config.Load(config.Source{
-		Files: configFiles(cfg), Metadata: cfg.Metadata, Sets: cfg.Settings,
-		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if b.own, err = b.loaded.Secrets(); err != nil {
-		return nil, err
-	}
+	b := &base{files: files, loaded: loaded, own: own}
 	if _, err := b.loaded.Seals(); err != nil {
 		return nil, err
 	}
@@ -196,6 +197,22 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	})
 	h.door = b.door
 	return b, nil
+}
+
+// load finds the databases and reads the configuration.
+func load(ctx context.Context, cfg Config) (files []databaseFile, loaded *config.Config, own config.SecretsConfig, err error) {
+	files, folder, err := databaseFiles(ctx, cfg)
+	if err != nil {
+		return nil, nil, own, err
+	}
+	loaded, err = config.Load(config.Source{
+		Files: configFiles(cfg), Metadata: cfg.Metadata, Sets: cfg.Settings,
+		Dir: folder, Stdin: cfg.Stdin, Env: cfg.LookupEnv,
+	})
+	if err == nil {
+		own, err = loaded.Secrets()
+	}
+	return files, loaded, own, err
 }
 
 func configFiles(cfg Config) []string {
@@ -228,9 +245,19 @@ func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files 
 	if err != nil {
 		return err
 	}
-	h.db = opened
+	h.db, h.path = opened, path
 	h.warnings = append(h.warnings, warnings...)
 	return nil
+}
+
+// takeCommands lets commands reach this host. It works without them too.
+func (h *Host) takeCommands(decide decider) {
+	server, err := control.Serve(control.Config{Database: h.path, Acts: decide.acts(), Log: h.log})
+	if err != nil {
+		h.warnings = append(h.warnings, fmt.Sprintf("commands such as \"plugin restart\" do not reach this host: %v", err))
+		return
+	}
+	h.control = server
 }
 
 func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Config, own config.SecretsConfig, door *vault.Vault) (err error) {
@@ -333,6 +360,9 @@ func (h *Host) ActorCookie(actor secrets.Actor) (*http.Cookie, error) {
 // the database. The handler answers no more.
 func (h *Host) Close(ctx context.Context) error {
 	var errs []error
+	if h.control != nil {
+		errs = append(errs, h.control.Close())
+	}
 	if h.end != nil {
 		h.end()
 		h.background.Wait()

@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
-	"strconv"
 	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/control"
 	"github.com/datasette-secrets/datasette-secrets/internal/seal"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -121,10 +120,5 @@ func (k *Keys) Close(ctx context.Context) error { return k.host.Close(ctx) }
 // Operator is the caller of a command on the machine of the host: the user
 // that runs it.
 func Operator() secrets.Caller {
-	uid := strconv.Itoa(os.Getuid())
-	name := "uid " + uid
-	if u, err := user.LookupId(uid); err == nil && u.Username != "" {
-		name = u.Username
-	}
-	return secrets.Caller{Actor: secrets.NewActor(name), Proof: secrets.ProofLocal}
+	return control.Operator(os.Getuid())
 }

@@ -9,12 +9,40 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/host"
 )
 
-// hostFlags are the flags of every command that opens a database.
+// databaseFlags say which database holds the secrets.
+type databaseFlags struct {
+	internal   string
+	configFile string
+	metadata   string
+	settings   tuples
+}
+
+func (f *databaseFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.internal, "internal", "", "database file that holds the secrets; made if missing")
+	flags.StringVarP(&f.configFile, "config", "c", "", "JSON or YAML file with the configuration; - reads standard input")
+	tupleFlag(cmd, &f.settings, "setting", "s", "key and value that go over the configuration file; may be repeated", "KEY", "VALUE")
+	flags.StringVarP(&f.metadata, "metadata", "m", "", "JSON or YAML file of older Datasettes; its plugins and allow keys count")
+	cmd.MarkFlagFilename("config", "yml", "yaml", "json")
+	cmd.MarkFlagFilename("internal", "db", "sqlite", "sqlite3")
+}
+
+// config is the part of the host's configuration that says which database.
+func (f *databaseFlags) config(sys system, files []string) host.Config {
+	cfg := host.Config{
+		Files: files, Internal: f.internal, ConfigFile: f.configFile, Metadata: f.metadata,
+		Stdin: sys.stdin, LookupEnv: sys.lookupEnv,
+	}
+	for _, pair := range f.settings.values {
+		cfg.Settings = append(cfg.Settings, [2]string{pair[0], pair[1]})
+	}
+	return cfg
+}
+
+// hostFlags are the flags of every command that opens a host.
 type hostFlags struct {
-	internal    string
-	configFile  string
-	metadata    string
-	settings    tuples
+	databaseFlags
 	immutable   []string
 	create      bool
 	root        bool
@@ -25,12 +53,8 @@ type hostFlags struct {
 }
 
 func (f *hostFlags) add(cmd *cobra.Command) {
+	f.databaseFlags.add(cmd)
 	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringVar(&f.internal, "internal", "", "database file that holds the secrets; made if missing")
-	flags.StringVarP(&f.configFile, "config", "c", "", "JSON or YAML file with the configuration; - reads standard input")
-	tupleFlag(cmd, &f.settings, "setting", "s", "key and value that go over the configuration file; may be repeated", "KEY", "VALUE")
-	flags.StringVarP(&f.metadata, "metadata", "m", "", "JSON or YAML file of older Datasettes; its plugins and allow keys count")
 	flags.StringArrayVarP(&f.immutable, "immutable", "i", nil, "database file to attach that nobody writes; may be repeated")
 	flags.BoolVar(&f.create, "create", false, "create the database files that do not exist")
 	flags.BoolVar(&f.root, "root", false, "let the actor \"root\" do everything, and print a URL that signs it in")
@@ -39,22 +63,14 @@ func (f *hostFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.pluginsDir, "plugins-dir", "", "folder of plugins: executables named datasette-secrets-plugin-*")
 	flags.StringVar(&f.versionNote, "version-note", "", "text to show with the version")
 	cmd.MarkFlagDirname("plugins-dir")
-	cmd.MarkFlagFilename("config", "yml", "yaml", "json")
-	cmd.MarkFlagFilename("internal", "db", "sqlite", "sqlite3")
 }
 
 // config makes the host's configuration of the flags and files.
 func (f *hostFlags) config(sys system, files []string, log *slog.Logger) host.Config {
-	cfg := host.Config{
-		Files: files, Immutable: f.immutable, Create: f.create,
-		Internal: f.internal, ConfigFile: f.configFile, Metadata: f.metadata,
-		Secret: f.signingSecret(sys), Root: f.root, DefaultDeny: f.defaultDeny,
-		PluginsDir: f.pluginsDir, VersionNote: f.versionNote,
-		Stdin: sys.stdin, LookupEnv: sys.lookupEnv, Log: log, Entry: sys.entry,
-	}
-	for _, pair := range f.settings.values {
-		cfg.Settings = append(cfg.Settings, [2]string{pair[0], pair[1]})
-	}
+	cfg := f.databaseFlags.config(sys, files)
+	cfg.Immutable, cfg.Create, cfg.PluginsDir = f.immutable, f.create, f.pluginsDir
+	cfg.Secret, cfg.Root, cfg.DefaultDeny = f.signingSecret(sys), f.root, f.defaultDeny
+	cfg.VersionNote, cfg.Log, cfg.Entry = f.versionNote, log, sys.entry
 	return cfg
 }
 

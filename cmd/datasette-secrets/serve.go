@@ -95,6 +95,7 @@ func (f *serveFlags) run(ctx context.Context, sys system, files []string) error 
 	}
 	log := newLog(sys.stderr)
 	cfg := f.config(sys, files, log)
+	cfg.Commands = f.getFlags.path == ""
 	if f.getFlags.path != "" {
 		cfg.Root = false // as in Datasette: nobody signs in, so nobody is root
 		cfg.Log = nil

@@ -42,7 +42,7 @@ type supervised struct {
 func newSupervised(h *Host, name string) *supervised {
 	lines := &ring{}
 	log := slog.New(recorder{next: h.cfg.Log.With("plugin", name).Handler(), ring: lines})
-	state, off := secrets.PluginPending, h.cfg.Grants[name].Disabled
+	state, off := secrets.PluginPending, h.cfg.Grants[name].Disabled || h.cfg.Vault.PluginDisabled(name)
 	if off {
 		state = secrets.PluginDisabled
 	}

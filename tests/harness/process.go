@@ -162,3 +162,19 @@ func (p *Process) Kill() {
 	p.Cmd.Process.Kill()
 	<-p.ended
 }
+
+// Follow starts a command that goes on until end interrupts it or it ends by
+// itself. output is what it writes; end returns its exit code.
+func Follow(t testing.TB, dir string, args ...string) (output *Output, end func() int) {
+	t.Helper()
+	output = &Output{}
+	cmd := exec.Command(Binary(t), args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, Env(), output, output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{Cmd: cmd, Stderr: output, ended: make(chan struct{})}
+	go func() { cmd.Wait(); close(p.ended) }()
+	t.Cleanup(func() { p.Stop(t) })
+	return output, func() int { return p.Stop(t) }
+}
