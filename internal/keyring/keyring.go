@@ -109,36 +109,43 @@ func (k *Keyring) Encrypt(v secrets.Value, now time.Time) (token []byte, keyName
 // token stands in, says which key to try first. The error is ErrIntegrity when
 // no key opens the token, and says whether keyName is missing.
 func (k *Keyring) Decrypt(keyName string, token []byte) (secrets.Value, error) {
-	text, err := k.open(keyName, token)
+	text, i, err := k.open(keyName, token)
 	if err != nil {
 		return secrets.Value{}, fmt.Errorf("decrypting a secret: %w", err)
 	}
-	if text != nil && !utf8.Valid(text) {
+	if i < 0 {
+		return secrets.Value{}, k.unopened(keyName)
+	}
+	if !utf8.Valid(text) {
 		return secrets.Value{}, fmt.Errorf("%w: the stored value is not UTF-8 text", secrets.ErrIntegrity)
 	}
-	if text != nil {
-		return secrets.NewValue(string(text)), nil
-	}
-	if !k.has(keyName) {
-		return secrets.Value{}, fmt.Errorf("%w: it needs the key named %q, which is not configured", secrets.ErrIntegrity, keyName)
-	}
-	return secrets.Value{}, fmt.Errorf("%w: the key named %q does not open it", secrets.ErrIntegrity, keyName)
+	return secrets.NewValue(string(text)), nil
 }
 
-// open tries the key of that name first, and returns nil when no key opens the
-// token. The empty text is not nil.
-func (k *Keyring) open(keyName string, token []byte) (text []byte, err error) {
+// open returns the text of a token and the place of the key that opens it, -1
+// when none does. It tries the key of that name first.
+func (k *Keyring) open(keyName string, token []byte) (text []byte, by int, err error) {
+	by = -1
 	err = k.memory.Use(func(all []byte) error {
 		for _, i := range k.inOrder(keyName) {
 			key := (*fernet.Key)(all[i*keyLen : (i+1)*keyLen])
 			// A time to live of zero asks for no check of the token's age.
 			if text = fernet.VerifyAndDecrypt(token, 0, []*fernet.Key{key}); text != nil {
+				by = i
 				return nil
 			}
 		}
 		return nil
 	})
-	return text, err
+	return text, by, err
+}
+
+// unopened says why no key opens a token whose row names this one.
+func (k *Keyring) unopened(keyName string) error {
+	if !k.has(keyName) {
+		return fmt.Errorf("%w: it needs the key named %q, which is not configured", secrets.ErrIntegrity, keyName)
+	}
+	return fmt.Errorf("%w: the key named %q does not open it", secrets.ErrIntegrity, keyName)
 }
 
 // Names returns the names of the keys, the encrypting one first.

@@ -1,0 +1,159 @@
+package keyring
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// Fernet proves that a token was made with a key. It does not say for which
+// row: whoever can write the file could swap two tokens, or bring an old one
+// back. Two codes of authentication (HMAC-SHA256), kept beside the rows, bind
+// what Fernet does not.
+//
+//   - A binding belongs to one row. It is over the secret's name, the version,
+//     the name of the key, whether the version is a tombstone, and the token.
+//   - A mark belongs to one name. It is over the name and its newest version,
+//     so that the newest row cannot be taken away unnoticed.
+//
+// The mark of a name is under the key of the newest row, as its binding is.
+//
+// Each field is written behind its length, as eight bytes with the highest
+// first; numbers are in decimal. The keys of the codes are derived from the
+// Fernet key with HKDF-SHA256 under the labels below.
+const (
+	bindingLabel = "datasette-secrets binding v1"
+	markLabel    = "datasette-secrets newest version v1"
+)
+
+// Place is the row that a token stands in.
+type Place struct {
+	Name    string // of the secret
+	Version int64
+	KeyName string // of the key that the row names
+	Deleted bool   // the version is a tombstone
+}
+
+func (p Place) message(token []byte) []byte {
+	state := ""
+	if p.Deleted {
+		state = "deleted"
+	}
+	return fields([]byte(p.Name), []byte(strconv.FormatInt(p.Version, 10)), []byte(p.KeyName), []byte(state), token)
+}
+
+func fields(all ...[]byte) []byte {
+	var message []byte
+	for _, field := range all {
+		message = binary.BigEndian.AppendUint64(message, uint64(len(field)))
+		message = append(message, field...)
+	}
+	return message
+}
+
+// Ties are the codes of a row.
+type Ties struct {
+	Binding []byte // of the token to its place
+	Mark    []byte // of the name, where this version is the newest
+}
+
+// Tie returns the codes of a token and its place, under the key that opens the
+// token. It is ErrIntegrity when no key does, or when the token is not spelled
+// as programs spell it: a second spelling would hide that it is a copy.
+func (k *Keyring) Tie(at Place, token []byte) (ties Ties, err error) {
+	text, i, err := k.open(at.KeyName, token)
+	clear(text)
+	if err != nil {
+		return Ties{}, fmt.Errorf("binding a token: %w", err)
+	}
+	if i < 0 {
+		return Ties{}, k.unopened(at.KeyName)
+	}
+	if !canonical(token) {
+		return Ties{}, fmt.Errorf("%w: its token is spelled as no program spells it", secrets.ErrIntegrity)
+	}
+	err = k.UseKey(k.names[i], func(key []byte) (err error) {
+		ties, err = tie(key, at, token)
+		return err
+	})
+	return ties, err
+}
+
+func tie(key []byte, at Place, token []byte) (ties Ties, err error) {
+	if ties.Binding, err = code(key, bindingLabel, at.message(token)); err != nil {
+		return Ties{}, err
+	}
+	ties.Mark, err = code(key, markLabel, markMessage(at.Name, at.Version))
+	return ties, err
+}
+
+// Bound reports whether a binding is that of the token at this place, made
+// with any of the keys.
+func (k *Keyring) Bound(at Place, token, binding []byte) (bool, error) {
+	by, err := k.coder(at.KeyName, bindingLabel, at.message(token), binding)
+	return by >= 0, err
+}
+
+// Marked reports whether a mark is that of the name and its newest version,
+// made with any of the keys.
+func (k *Keyring) Marked(name string, version int64, mark []byte) (bool, error) {
+	by, err := k.coder("", markLabel, markMessage(name, version), mark)
+	return by >= 0, err
+}
+
+func markMessage(name string, version int64) []byte {
+	return fields([]byte(name), []byte(strconv.FormatInt(version, 10)))
+}
+
+// coder returns the place of the key that a code was made with, -1 if it is
+// none of the ring's. The key called first is tried first.
+func (k *Keyring) coder(first, label string, message, given []byte) (by int, err error) {
+	by = -1
+	err = k.memory.Use(func(all []byte) error {
+		for _, i := range k.inOrder(first) {
+			made, err := code(all[i*keyLen:(i+1)*keyLen], label, message)
+			if err != nil {
+				return err
+			}
+			if hmac.Equal(made, given) {
+				by = i
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return -1, fmt.Errorf("checking a stored row: %w", err)
+	}
+	return by, nil
+}
+
+// code is the HMAC of a message under a key that is derived from a Fernet key
+// for this purpose only.
+func code(key []byte, label string, message []byte) ([]byte, error) {
+	derived, err := hkdf.Key(sha256.New, key, nil, label, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("deriving a key: %w", err)
+	}
+	defer clear(derived)
+	mac := hmac.New(sha256.New, derived)
+	mac.Write(message)
+	return mac.Sum(nil), nil
+}
+
+// canonical reports whether a token is spelled as base64 of its bytes is. A
+// decoder takes more: line breaks, or other bits where nothing is encoded.
+func canonical(token []byte) bool {
+	raw, err := base64.URLEncoding.DecodeString(string(token))
+	if err != nil {
+		return false
+	}
+	return bytes.Equal(base64.URLEncoding.AppendEncode(nil, raw), token)
+}
