@@ -27,6 +27,22 @@ create table if not exists datasette_secrets (
 create index if not exists datasette_secrets_newest
     on datasette_secrets (name, version desc);
 
+-- What ties a row of datasette_secrets to its place, so that rows cannot be
+-- swapped, renamed or edited unnoticed: internal/keyring says how. A row that
+-- Python's datasette-secrets stored has none until it is first read here.
+create table if not exists datasette_secrets_bindings (
+    secret_id integer primary key,
+    mac blob not null
+);
+
+-- The newest version of each name that this program knows of, so that newer
+-- rows cannot be taken away unnoticed.
+create table if not exists datasette_secrets_marks (
+    name text primary key,
+    version integer not null,
+    mac blob not null
+);
+
 -- Which migrations this file has seen.
 create table if not exists datasette_secrets_migrations (
     name text primary key,

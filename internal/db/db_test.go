@@ -145,7 +145,7 @@ func TestUpdateThatFailsKeepsNothing(t *testing.T) {
 	d := open(t, filepath.Join(t.TempDir(), "x.db"))
 	wrong := errors.New("wrong")
 	err := d.Update(context.Background(), func(tx *db.Tx) error {
-		if _, err := tx.Insert(db.Row{Name: "A", KeyName: "default"}); err != nil {
+		if _, _, err := tx.Insert(db.Row{Name: "A", KeyName: "default"}, 0); err != nil {
 			return err
 		}
 		return wrong
@@ -169,7 +169,7 @@ func TestViewCannotWrite(t *testing.T) {
 	t.Parallel()
 	d := open(t, filepath.Join(t.TempDir(), "x.db"))
 	err := d.View(context.Background(), func(tx *db.Tx) error {
-		_, err := tx.Insert(db.Row{Name: "A", KeyName: "default"})
+		_, _, err := tx.Insert(db.Row{Name: "A", KeyName: "default"}, 0)
 		return err
 	})
 	if err == nil {
@@ -242,7 +242,7 @@ func open(t *testing.T, path string) *db.DB {
 func insert(t *testing.T, d *db.DB, name, token string) {
 	t.Helper()
 	err := d.Update(context.Background(), func(tx *db.Tx) error {
-		_, err := tx.Insert(db.Row{Name: name, Encrypted: []byte(token), KeyName: "default", CreatedBy: "root"})
+		_, _, err := tx.Insert(db.Row{Name: name, Encrypted: []byte(token), KeyName: "default", CreatedBy: "root"}, 0)
 		return err
 	})
 	if err != nil {

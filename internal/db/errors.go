@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -30,6 +31,16 @@ func classify(doing string, err error) error {
 		return fmt.Errorf("%s: %w: %s: %w", doing, secrets.ErrUnavailable, hint, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// misfit makes ErrIntegrity of a row that holds what no program stores there,
+// such as a text for a number: SQLite takes anything in any column. What it
+// holds is not repeated.
+func misfit(err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "sql: Scan error") {
+		return err
+	}
+	return fmt.Errorf("%w: a column holds what no program stores there", secrets.ErrIntegrity)
 }
 
 // temporary says what to do about a failure that lies outside this program,

@@ -64,7 +64,7 @@ func insertAndEnd(d *db.DB, name string, end func() error) (err error) {
 		}
 	}()
 	return d.Update(context.Background(), func(tx *db.Tx) error {
-		if _, err := tx.Insert(db.Row{Name: name, KeyName: "default"}); err != nil {
+		if _, _, err := tx.Insert(db.Row{Name: name, KeyName: "default"}, 0); err != nil {
 			return err
 		}
 		return end()
@@ -91,7 +91,7 @@ func TestAWriterGivesUp(t *testing.T) {
 		first <- d.Update(ctx, func(tx *db.Tx) error {
 			close(began)
 			<-free
-			_, err := tx.Insert(db.Row{Name: "FIRST", KeyName: "default"})
+			_, _, err := tx.Insert(db.Row{Name: "FIRST", KeyName: "default"}, 0)
 			return err
 		})
 	}()

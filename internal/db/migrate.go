@@ -27,6 +27,7 @@ func migrations() []migration {
 		{"0001-tables", makeTables},
 		{"0002-plugins", makeTables},
 		{"0003-seals", makeTables},
+		{"0004-bindings", makeTables},
 	}
 }
 

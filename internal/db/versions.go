@@ -16,6 +16,7 @@ type Row struct {
 	Note       string
 	Version    int64
 	Encrypted  []byte // the Fernet token; nil in lists
+	Binding    []byte // of the token to the row; nil in lists, and for a row of another program
 	KeyName    string
 	CreatedAt  string
 	CreatedBy  string
@@ -38,43 +39,44 @@ func columns() []string {
 		"deleted_at", "deleted_by", "last_used_at", "last_used_by"}
 }
 
-// rowColumns reads a Row without its token, in the order of scanRow.
-const rowColumns = `s.id, s.name, coalesce(s.note, ''), s.version, s.encryption_key_name,
-	coalesce(s.created_at, ''), coalesce(s.created_by, ''),
-	coalesce(s.updated_at, ''), coalesce(s.updated_by, ''),
-	coalesce(s.deleted_at, ''), coalesce(s.deleted_by, ''),
-	coalesce(s.last_used_at, ''), coalesce(s.last_used_by, '')`
+// rowsOf is a statement that reads rows for scanRow.
+func rowsOf(rest string) string {
+	return `
+	select s.id, s.name, coalesce(s.note, ''), s.version, s.encryption_key_name,
+		coalesce(s.created_at, ''), coalesce(s.created_by, ''),
+		coalesce(s.updated_at, ''), coalesce(s.updated_by, ''),
+		coalesce(s.deleted_at, ''), coalesce(s.deleted_by, ''),
+		coalesce(s.last_used_at, ''), coalesce(s.last_used_by, ''),
+		s.encrypted, b.mac
+	from datasette_secrets s left join datasette_secrets_bindings b on b.secret_id = s.id
+	` + rest
+}
 
-func scanRow(scan scanner, more ...any) (Row, error) {
+func scanRow(scan scanner) (Row, error) {
 	var r Row
-	err := scan(append([]any{&r.ID, &r.Name, &r.Note, &r.Version, &r.KeyName,
+	err := scan(&r.ID, &r.Name, &r.Note, &r.Version, &r.KeyName,
 		&r.CreatedAt, &r.CreatedBy, &r.UpdatedAt, &r.UpdatedBy,
-		&r.DeletedAt, &r.DeletedBy, &r.LastUsedAt, &r.LastUsedBy}, more...)...)
-	return r, err
+		&r.DeletedAt, &r.DeletedBy, &r.LastUsedAt, &r.LastUsedBy,
+		&r.Encrypted, &r.Binding)
+	return r, misfit(err)
 }
 
 // Newest returns the newest version of a name, with its token; found is false
 // when the name has none.
 func (t *Tx) Newest(name string) (row Row, found bool, err error) {
-	return t.row("reading the newest version of a secret", `
-		select `+rowColumns+`, s.encrypted from datasette_secrets s
-		where s.name = ? order by s.version desc limit 1`, name)
+	return t.row("reading the newest version of a secret", rowsOf(`where s.name = ? order by s.version desc limit 1`), name)
 }
 
 // Version returns one version of a name, with its token.
 func (t *Tx) Version(name string, version int64) (row Row, found bool, err error) {
-	return t.row("reading a version of a secret", `
-		select `+rowColumns+`, s.encrypted from datasette_secrets s
-		where s.name = ? and s.version = ? limit 1`, name, version)
+	return t.row("reading a version of a secret", rowsOf(`where s.name = ? and s.version = ? limit 1`), name, version)
 }
 
 func (t *Tx) row(doing, query string, args ...any) (row Row, found bool, err error) {
-	var token []byte
-	row, err = scanRow(t.tx.QueryRowContext(t.ctx, query, args...).Scan, &token)
+	row, err = scanRow(t.tx.QueryRowContext(t.ctx, query, args...).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Row{}, false, nil
 	}
-	row.Encrypted = token
 	return row, err == nil, classify(doing, err)
 }
 
@@ -88,7 +90,7 @@ func (t *Tx) NewestOfAll() ([]Row, error) {
 		r.Note, r.UpdatedAt, r.UpdatedBy = note.String, updatedAt.String, updatedBy.String
 		r.DeletedAt, r.DeletedBy = deletedAt.String, deletedBy.String
 		r.LastUsedAt, r.LastUsedBy = usedAt.String, usedBy.String
-		return r, err
+		return r, misfit(err)
 	}, `
 		with newest as (select id, max(version) from datasette_secrets group by name)
 		select s.name, s.note, s.version, s.updated_at, s.updated_by,
@@ -97,65 +99,63 @@ func (t *Tx) NewestOfAll() ([]Row, error) {
 		order by s.name`)
 }
 
-// Versions returns the newest versions of a name, newest first, at most limit.
-func (t *Tx) Versions(name string, limit int) ([]Row, error) {
-	return collect(t, "listing the versions of a secret", func(scan scanner) (Row, error) { return scanRow(scan) }, `
-		select `+rowColumns+` from datasette_secrets s
-		where s.name = ? order by s.version desc limit ?`, name, limit)
-}
-
 // scanner reads the columns of one row.
 type scanner = func(...any) error
 
-// collect reads rows with a context that does not end: with one that does, the
-// driver starts a goroutine for every row. The transaction as a whole still
-// ends in time.
+// collect reads rows into a list.
 func collect[T any](t *Tx, doing string, read func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	var all []T
+	err := each(t, doing, read, func(one T) error {
+		all = append(all, one)
+		return nil
+	}, query, args...)
+	return all, err
+}
+
+// each reads rows and calls fn with one after the other. It reads with a
+// context that does not end: with one that does, the driver starts a goroutine
+// for every row. The transaction as a whole still ends in time.
+func each[T any](t *Tx, doing string, read func(scanner) (T, error), fn func(T) error, query string, args ...any) error {
 	found, err := t.tx.QueryContext(context.WithoutCancel(t.ctx), query, args...)
 	if err != nil {
-		return nil, classify(doing, err)
+		return classify(doing, err)
 	}
 	defer found.Close()
-	var all []T
 	for found.Next() {
 		one, err := read(found.Scan)
 		if err != nil {
-			return nil, classify(doing, err)
+			return classify(doing, err)
 		}
-		all = append(all, one)
+		if err := fn(one); err != nil {
+			return err
+		}
 	}
-	return all, classify(doing, found.Err())
+	return classify(doing, found.Err())
 }
 
-// Insert adds a version to row.Name and returns its number, one above the
-// highest. It takes Name, Note, Encrypted, KeyName and CreatedBy.
-func (t *Tx) Insert(row Row) (version int64, err error) {
-	row.DeletedAt, row.DeletedBy = "", ""
-	return t.insert(row)
-}
-
-// InsertTombstone is Insert for a version that says the secret was deleted, by
-// row.CreatedBy.
-func (t *Tx) InsertTombstone(row Row) (version int64, err error) {
-	row.DeletedAt, row.DeletedBy = t.now.Format(time.DateTime), row.CreatedBy
-	return t.insert(row)
-}
-
-// insert finds the version's number inside the statement, under the write
-// lock, so that it is unique whoever else writes.
-func (t *Tx) insert(row Row) (version int64, err error) {
+// Insert adds a version to row.Name and returns its id and number: one above
+// the highest, and above the number after. It takes Name, Note, Encrypted,
+// KeyName, CreatedBy and DeletedAt; a version that has the last is a tombstone,
+// which says that the secret was deleted by CreatedBy.
+//
+// The version's number is found inside the statement, under the write lock, so
+// that it is unique whoever else writes.
+func (t *Tx) Insert(row Row, after int64) (id, version int64, err error) {
+	if row.Deleted() {
+		row.DeletedBy = row.CreatedBy
+	}
 	now := t.now.Format(time.DateTime)
 	err = t.tx.QueryRowContext(t.ctx, `
 		insert into datasette_secrets
 			(name, note, version, encrypted, encryption_key_name,
 			 created_at, created_by, updated_at, updated_by, deleted_at, deleted_by)
-		values (?, ?, coalesce((select max(version) + 1 from datasette_secrets where name = ?), 1), ?, ?,
+		values (?, ?, 1 + max(?, coalesce((select max(version) from datasette_secrets where name = ?), 0)), ?, ?,
 			?, ?, ?, ?, ?, ?)
-		returning version`,
-		row.Name, row.Note, row.Name, row.Encrypted, row.KeyName,
+		returning id, version`,
+		row.Name, row.Note, after, row.Name, row.Encrypted, row.KeyName,
 		now, orNull(row.CreatedBy), now, orNull(row.CreatedBy), orNull(row.DeletedAt), orNull(row.DeletedBy),
-	).Scan(&version)
-	return version, classify("storing a secret", err)
+	).Scan(&id, &version)
+	return id, version, classify("storing a secret", misfit(err))
 }
 
 // SetNote changes the note of one row, and who updated it when.

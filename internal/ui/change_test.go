@@ -39,6 +39,20 @@ func TestSettingASecretTwiceMakesTwoVersions(t *testing.T) {
 	}
 }
 
+// What somebody changed in the file is shown as damaged, with the way out.
+func TestDamageIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, demo)
+	w.post("/-/secrets/ONE", w.as("root"), "secret", "hunter2").wantRedirect(t, "/-/secrets")
+	w.insert(db.Row{Name: "ONE", CreatedBy: "<b>"}) // of no program, for it opens with no key
+	page := w.get("/-/secrets/ONE", w.as("root"))
+	page.want(t, 200, "What is stored cannot be trusted, and no plugin gets it.", "Damaged", `href="/-/secrets/ONE/-/restore?version=1"`)
+	w.post("/-/secrets/ONE", w.as("root"), "secret", "correct horse").wantRedirect(t, "/-/secrets")
+	page = w.get("/-/secrets/ONE", w.as("root"))
+	page.want(t, 200, "Damaged") // version 2 still is
+	page.lacks(t, "What is stored cannot be trusted", "restore?version=2")
+}
+
 func mustSign(t *testing.T, w *world, text string, kind int) string {
 	t.Helper()
 	signed, err := w.signer.SignMessages([]signing.Message{{Text: text, Type: kind}})

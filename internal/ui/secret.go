@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -29,7 +30,8 @@ type secretPage struct {
 	PluginsURL  string
 	Delete      template.HTMLAttr // link to the confirmation; empty: nothing to delete
 	History     []historyRow
-	MoreHistory bool // there are older versions
+	MoreHistory bool   // there are older versions
+	Damage      string // why the stored value cannot be trusted
 }
 
 func (secretPage) file() string { return "secret.html" }
@@ -40,6 +42,7 @@ type historyRow struct {
 	Note     string
 	Current  bool
 	Deleted  bool
+	Damage   string // why it cannot be trusted
 	Created  when
 	Changed  when // empty unless the note was changed later
 	LastUsed when
@@ -79,6 +82,7 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 		UsedBy:      v.DeclaredBy,
 		PluginsURL:  s.url("/-/plugins"),
 		MoreHistory: len(versions) >= vault.HistoryLimit,
+		Damage:      damage(v.Damage),
 	}
 	if page.Stored {
 		page.Note = v.Note
@@ -88,6 +92,14 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 		page.History = append(page.History, s.historyRow(v.Name, version))
 	}
 	return page
+}
+
+// damage says for people why something stored cannot be trusted.
+func damage(err error) string {
+	if err == nil {
+		return ""
+	}
+	return sentence(err, secrets.ErrIntegrity)
 }
 
 // verb is what the form does.
@@ -116,6 +128,7 @@ func (s *site) historyRow(name string, v vault.Version) historyRow {
 		Note:     v.Note,
 		Current:  v.Current && !v.Deleted,
 		Deleted:  v.Deleted,
+		Damage:   damage(v.Damage),
 		Created:  newWhen(v.CreatedAt, v.CreatedBy),
 		LastUsed: newWhen(v.LastUsedAt, v.LastUsedBy),
 	}
@@ -125,7 +138,7 @@ func (s *site) historyRow(name string, v vault.Version) historyRow {
 	if v.UpdatedAt != v.CreatedAt {
 		row.Changed = newWhen(v.UpdatedAt, v.UpdatedBy)
 	}
-	if !v.Current && !v.Deleted {
+	if !v.Current && !v.Deleted && v.Damage == nil {
 		row.Restore = attribute("href", s.secretURL(name, "/-/restore?version="+strconv.FormatInt(v.Version, 10)))
 	}
 	return row

@@ -173,7 +173,7 @@ func (w *world) insert(row db.Row) {
 	w.t.Helper()
 	row.Encrypted, row.KeyName = []byte("no token"), "default"
 	ok(w.t, w.db.Update(context.Background(), func(tx *db.Tx) error {
-		_, err := tx.Insert(row)
+		_, _, err := tx.Insert(row, 0)
 		return err
 	}))
 }

@@ -38,7 +38,8 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	for i, name := range names {
 		results[i] = Result{Name: name, Err: v.authorizeUse(caller, name)}
 	}
-	used, err := v.readMany(ctx, results)
+	keys, locked := v.ring()
+	used, err := v.readMany(ctx, keys, locked, results)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 		return results, nil
 	}
 	err = v.commit(ctx, func(tx *db.Tx) error {
-		for _, id := range used {
-			if err := tx.Touch(id, caller.Actor.ID()); err != nil {
+		for _, o := range used {
+			if err := v.recordUse(tx, keys, caller, o); err != nil {
 				return err
 			}
 		}
@@ -59,27 +60,27 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	return results, nil
 }
 
-// readMany fills in the results that have no error yet, and returns the rows
-// that it used. It reads and decrypts one after the other, so that it never
-// holds more than what fits into the limit, and one token.
-func (v *Vault) readMany(ctx context.Context, results []Result) (used []int64, err error) {
+// readMany fills in the results that have no error yet, with the keys or the
+// reason why there are none, and returns the versions that it used. It reads
+// and decrypts one after the other, so that it never holds more than what fits
+// into the limit, and one more token.
+func (v *Vault) readMany(ctx context.Context, keys *keyring.Keyring, locked error, results []Result) (used []opened, err error) {
 	left := MaxBatchBytes
-	keys, locked := v.ring()
 	err = v.db.View(ctx, func(tx *db.Tx) error {
 		for i := range results {
 			r := &results[i]
 			if r.Err != nil {
 				continue
 			}
-			row, err := v.read(tx, keys, locked, r)
+			o, err := v.read(tx, keys, locked, r)
 			if err != nil {
 				return err
 			}
 			if left -= r.Found.Value.Len(); left < 0 {
 				return fmt.Errorf("%w: the values are larger than %d bytes together; ask for fewer at once", secrets.ErrInvalid, MaxBatchBytes)
 			}
-			if row != 0 {
-				used = append(used, row)
+			if r.Found.Source == SourceDatabase {
+				used = append(used, o)
 			}
 		}
 		return nil
@@ -87,31 +88,29 @@ func (v *Vault) readMany(ctx context.Context, results []Result) (used []int64, e
 	return used, err
 }
 
-// read finds one value, with the keys or the reason why there are none. It
-// returns the row that it used, if any, and an error only if the database
-// cannot be read.
-func (v *Vault) read(tx *db.Tx, keys *keyring.Keyring, locked error, r *Result) (used int64, err error) {
+// read finds one value. It returns the version that it used, if any, and an
+// error only if the database cannot be read.
+func (v *Vault) read(tx *db.Tx, keys *keyring.Keyring, locked error, r *Result) (o opened, err error) {
 	if value, ok := v.environment.Get(r.Name); ok {
 		r.Found = Found{Value: value, Source: SourceEnvironment}
-		return 0, nil
+		return opened{}, nil
 	}
 	if locked != nil {
 		r.Err = locked
-		return 0, nil
+		return opened{}, nil
 	}
-	row, err := live(tx, r.Name)
-	if errors.Is(err, secrets.ErrNotSet) {
+	o, err = v.newest(tx, keys, r.Name)
+	if errors.Is(err, secrets.ErrNotSet) || errors.Is(err, secrets.ErrIntegrity) {
 		r.Err = err
-		return 0, nil
+		return opened{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return opened{}, err
 	}
-	value, err := decrypt(keys, row)
-	if err != nil {
-		r.Err = err
-		return 0, nil
+	r.Found = o.found()
+	if o.ties == nil {
+		o.row.Encrypted = nil // large, and needed for an adoption only
 	}
-	r.Found = Found{Value: value, Source: SourceDatabase, Version: row.Version}
-	return row.ID, nil
+	o.value = secrets.Value{}
+	return o, nil
 }

@@ -2,10 +2,13 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
 // Delete unsets a secret by adding a tombstone: a version that holds the empty
@@ -16,26 +19,14 @@ func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) 
 	if err := v.authorizeChange(caller); err != nil {
 		return err
 	}
-	keys, err := v.ring()
-	if err != nil {
-		return err
-	}
-	token, keyName, err := keys.Encrypt(secrets.NewValue(""), v.now())
-	if err != nil {
-		return err
-	}
-	by := caller.Actor.ID()
-	err = v.commit(ctx, func(tx *db.Tx) error {
+	return v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
 		if _, err := live(tx, name); err != nil {
 			return err
 		}
-		_, err := tx.InsertTombstone(db.Row{Name: name, Encrypted: token, KeyName: keyName, CreatedBy: by})
+		tombstone := db.Row{Name: name, CreatedBy: caller.Actor.ID(), DeletedAt: tx.Now().Format(time.DateTime)}
+		_, err := v.add(tx, keys, tombstone, secrets.NewValue(""))
 		return err
 	})
-	if err == nil {
-		v.noteChange()
-	}
-	return err
 }
 
 // Restore makes the value and note of an older version the newest version, and
@@ -44,45 +35,58 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 	if err := v.authorizeChange(caller); err != nil {
 		return 0, err
 	}
-	row, err := v.older(ctx, name, version)
-	if err != nil {
-		return 0, err
-	}
 	keys, err := v.ring()
 	if err != nil {
 		return 0, err
 	}
-	value, err := decrypt(keys, row)
+	var o opened
+	err = v.db.View(ctx, func(tx *db.Tx) error {
+		o, err = v.older(tx, keys, name, version)
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	if err := v.checkForm(name, value); err != nil {
+	if err := v.checkForm(name, o.value); err != nil {
 		return 0, err
 	}
-	// Encrypting anew proves that the value can still be read, and puts it
-	// under the first key of the keyring.
-	return v.insert(ctx, caller, db.Row{Name: name, Note: row.Note}, value)
-}
-
-// older returns a version that can be restored: one with a value that is not
-// the newest.
-func (v *Vault) older(ctx context.Context, name string, version int64) (row db.Row, err error) {
-	err = v.db.View(ctx, func(tx *db.Tx) error {
-		found := false
-		if row, found, err = tx.Version(name, version); err != nil {
+	err = v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
+		if err := v.keepOpened(tx, keys, o); err != nil {
 			return err
 		}
-		if !found {
-			return fmt.Errorf("%w: there is no version %d of %s", secrets.ErrNotFound, version, name)
-		}
-		if row.Deleted() {
-			return fmt.Errorf("%w: version %d records that the secret was deleted; choose another", secrets.ErrInvalid, version)
-		}
-		newest, _, err := tx.Newest(name)
-		if err == nil && newest.ID == row.ID {
-			err = fmt.Errorf("%w: version %d is the current one", secrets.ErrInvalid, version)
-		}
+		// Encrypting anew proves that the value can still be read, and puts it
+		// under the first key of the keyring.
+		again := db.Row{Name: name, Note: o.row.Note, CreatedBy: caller.Actor.ID()}
+		newVersion, err = v.add(tx, keys, again, o.value)
 		return err
 	})
-	return row, err
+	return newVersion, err
+}
+
+// older opens a version that can be restored: one with a value that is not the
+// newest.
+func (v *Vault) older(tx *db.Tx, keys *keyring.Keyring, name string, version int64) (opened, error) {
+	row, found, err := tx.Version(name, version)
+	if err != nil {
+		return opened{}, v.distrust(db.Row{Name: name, Version: version}, err)
+	}
+	if !found {
+		return opened{}, fmt.Errorf("%w: there is no version %d of %s", secrets.ErrNotFound, version, name)
+	}
+	o, err := v.open(tx, keys, row)
+	if err != nil {
+		return opened{}, err
+	}
+	if row.Deleted() {
+		return opened{}, fmt.Errorf("%w: version %d records that the secret was deleted; choose another", secrets.ErrInvalid, version)
+	}
+	newest, _, err := tx.Newest(name)
+	if errors.Is(err, secrets.ErrIntegrity) {
+		return o, nil // restoring this one puts things right
+	}
+	// Where a newer version is gone, this one may be restored.
+	if err == nil && newest.ID == row.ID && checkMark(tx, keys, newest) == nil {
+		err = fmt.Errorf("%w: version %d is the current one", secrets.ErrInvalid, version)
+	}
+	return o, err
 }

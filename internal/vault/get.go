@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"fmt"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
@@ -39,47 +38,38 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 	if value, ok := v.environment.Get(name); ok {
 		return Found{Value: value, Source: SourceEnvironment}, nil
 	}
-	row, value, err := v.stored(ctx, name)
+	o, keys, err := v.stored(ctx, name)
 	if err != nil {
 		return Found{}, err
 	}
-	err = v.commit(ctx, func(tx *db.Tx) error { return tx.Touch(row.ID, caller.Actor.ID()) })
-	if err != nil {
+	if err := v.commit(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o) }); err != nil {
 		return Found{}, err
 	}
-	return Found{Value: value, Source: SourceDatabase, Version: row.Version}, nil
+	return o.found(), nil
 }
 
-// stored reads and decrypts the newest version of a secret.
-func (v *Vault) stored(ctx context.Context, name string) (db.Row, secrets.Value, error) {
-	keys, err := v.ring()
-	if err != nil {
-		return db.Row{}, secrets.Value{}, err
+// stored opens the newest version of a secret, and returns the keys that did.
+func (v *Vault) stored(ctx context.Context, name string) (o opened, keys *keyring.Keyring, err error) {
+	if keys, err = v.ring(); err != nil {
+		return opened{}, nil, err
 	}
-	row, err := v.newest(ctx, name)
-	if err != nil {
-		return db.Row{}, secrets.Value{}, err
-	}
-	value, err := decrypt(keys, row)
-	return row, value, err
-}
-
-// newest returns the newest version of a secret, or ErrNotSet if there is none
-// or it is a tombstone.
-func (v *Vault) newest(ctx context.Context, name string) (row db.Row, err error) {
 	err = v.db.View(ctx, func(tx *db.Tx) error {
-		row, err = live(tx, name)
+		o, err = v.newest(tx, keys, name)
 		return err
 	})
-	return row, err
+	return o, keys, err
 }
 
-func decrypt(keys *keyring.Keyring, row db.Row) (secrets.Value, error) {
-	value, err := keys.Decrypt(row.KeyName, row.Encrypted)
-	if err != nil {
-		return secrets.Value{}, fmt.Errorf("decrypting version %d of %s: %w", row.Version, row.Name, err)
+// recordUse keeps what the use of a value leaves behind.
+func (v *Vault) recordUse(tx *db.Tx, keys *keyring.Keyring, caller secrets.Caller, o opened) error {
+	if err := v.keepOpened(tx, keys, o); err != nil {
+		return err
 	}
-	return value, nil
+	return tx.Touch(o.row.ID, caller.Actor.ID())
+}
+
+func (o opened) found() Found {
+	return Found{Value: o.value, Source: SourceDatabase, Version: o.row.Version}
 }
 
 // CanAccess reports whether Get would be allowed, whether or not the secret is

@@ -18,11 +18,11 @@ func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (s
 	if redact == (secrets.Redact{}) {
 		return "", nil
 	}
-	_, value, err := v.stored(ctx, name)
+	o, _, err := v.stored(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	text := []rune(value.Reveal())
+	text := []rune(o.value.Reveal())
 	shown := redact.Prefix + redact.Suffix
 	if shown > maxRedact || 4*shown > len(text) {
 		return "", nil

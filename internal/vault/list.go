@@ -21,9 +21,6 @@ const (
 	StateEnvironment State = "environment" // an environment variable overrides the database
 )
 
-// HistoryLimit is how many versions of a secret Show returns at most.
-const HistoryLimit = 200
-
 // Secret is what an administrator may know of a secret: everything but its
 // value. Times are UTC text of the form 2006-01-02 15:04:05, empty if unknown.
 type Secret struct {
@@ -46,6 +43,9 @@ type Secret struct {
 	Deleted    bool // the newest version is a tombstone
 	DeletedAt  string
 	DeletedBy  string
+	// Damage is ErrIntegrity when the newest version cannot be trusted, so
+	// that nobody gets it. Only Show looks.
+	Damage error
 }
 
 // Version is one version of a secret in its history.
@@ -62,7 +62,8 @@ type Version struct {
 	LastUsedAt string
 	LastUsedBy string
 	Current    bool
-	Deleted    bool // a tombstone
+	Deleted    bool  // a tombstone
+	Damage     error // ErrIntegrity when it cannot be trusted
 }
 
 // List returns every secret that is declared or stored, sorted by name.
@@ -94,39 +95,6 @@ func (v *Vault) List(ctx context.Context, caller secrets.Caller) ([]Secret, erro
 	return all, nil
 }
 
-// Show returns one secret and its versions, newest first, at most
-// HistoryLimit. A name that may not be stored is ErrNotFound, with the nearest
-// declared name as a hint.
-func (v *Vault) Show(ctx context.Context, caller secrets.Caller, name string) (Secret, []Version, error) {
-	if err := v.authorizeManage(caller); err != nil {
-		return Secret{}, nil, err
-	}
-	if !v.Configured() {
-		return Secret{}, nil, secrets.ErrNotConfigured
-	}
-	if err := v.checkName(ctx, name); err != nil {
-		return Secret{}, nil, err
-	}
-	var rows []db.Row
-	err := v.db.View(ctx, func(tx *db.Tx) (err error) {
-		rows, err = tx.Versions(name, HistoryLimit)
-		return err
-	})
-	if err != nil {
-		return Secret{}, nil, err
-	}
-	newest := db.Row{}
-	versions := make([]Version, len(rows))
-	for i, row := range rows {
-		versions[i] = version(row)
-	}
-	if len(rows) > 0 {
-		newest = rows[0]
-		versions[0].Current = true
-	}
-	return v.describe(v.declarations.Load(), name, newest), versions, nil
-}
-
 func (v *Vault) describe(declared *declarations, name string, row db.Row) Secret {
 	declaration, ok := declared.byName[name]
 	s := Secret{
@@ -146,17 +114,6 @@ func (v *Vault) describe(declared *declarations, name string, row db.Row) Secret
 		s.State = StateEnvironment
 	}
 	return s
-}
-
-func version(row db.Row) Version {
-	return Version{
-		Version: row.Version, Note: row.Note, KeyName: row.KeyName,
-		CreatedAt: row.CreatedAt, CreatedBy: row.CreatedBy,
-		UpdatedAt: row.UpdatedAt, UpdatedBy: row.UpdatedBy,
-		DeletedAt: row.DeletedAt, DeletedBy: row.DeletedBy,
-		LastUsedAt: row.LastUsedAt, LastUsedBy: row.LastUsedBy,
-		Deleted: row.Deleted(),
-	}
 }
 
 // checkName allows a name to be stored: a declared one, one that is in the

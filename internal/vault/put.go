@@ -7,6 +7,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
 // Limits of what is stored.
@@ -34,28 +35,24 @@ func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, val
 	if err := v.checkForm(name, value); err != nil {
 		return 0, err
 	}
-	return v.insert(ctx, caller, db.Row{Name: name, Note: note}, value)
-}
-
-// insert encrypts value and commits it as the newest version of row.Name.
-func (v *Vault) insert(ctx context.Context, caller secrets.Caller, row db.Row, value secrets.Value) (version int64, err error) {
-	keys, err := v.ring()
-	if err != nil {
-		return 0, err
-	}
-	row.Encrypted, row.KeyName, err = keys.Encrypt(value, v.now())
-	if err != nil {
-		return 0, err
-	}
-	row.CreatedBy = caller.Actor.ID()
-	err = v.commit(ctx, func(tx *db.Tx) error {
-		version, err = tx.Insert(row)
+	err = v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
+		version, err = v.add(tx, keys, db.Row{Name: name, Note: note, CreatedBy: caller.Actor.ID()}, value)
 		return err
 	})
+	return version, err
+}
+
+// store commits an act that adds a version, and wakes who watches for one.
+func (v *Vault) store(ctx context.Context, act func(*db.Tx, *keyring.Keyring) error) error {
+	keys, err := v.ring()
+	if err != nil {
+		return err
+	}
+	err = v.commit(ctx, func(tx *db.Tx) error { return act(tx, keys) })
 	if err == nil {
 		v.noteChange()
 	}
-	return version, err
+	return err
 }
 
 // Annotate changes the note of a secret's newest version, and reports whether

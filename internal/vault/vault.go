@@ -14,6 +14,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,13 @@ type Config struct {
 	// AllowUndeclared lets administrators store secrets that no plugin
 	// declared.
 	AllowUndeclared bool
-	Now             func() time.Time
+	// RequireBindings refuses what other programs stored; otherwise it is
+	// adopted when it is first seen.
+	RequireBindings bool
+	// Log is told of what cannot be trusted and of what was adopted. A nil
+	// Log discards it.
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Vault guards the secrets of one database. It is safe for concurrent use.
@@ -44,6 +51,8 @@ type Vault struct {
 	policy          *access.Policy
 	environment     source.Environment
 	allowUndeclared bool
+	requireBindings bool
+	log             *slog.Logger
 	now             func() time.Time
 	hub             *hub
 	declarations    atomic.Pointer[declarations]
@@ -63,8 +72,13 @@ func New(cfg Config) *Vault {
 		policy:          cfg.Policy,
 		environment:     cfg.Environment,
 		allowUndeclared: cfg.AllowUndeclared,
+		requireBindings: cfg.RequireBindings,
+		log:             cfg.Log,
 		now:             cfg.Now,
 		hub:             newHub(),
+	}
+	if v.log == nil {
+		v.log = slog.New(slog.DiscardHandler)
 	}
 	v.UseKeys(cfg.Keys)
 	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil))
