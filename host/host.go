@@ -143,6 +143,9 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	h.signer = signing.New(cmp.Or(cfg.Secret, randomHex()))
+	if _, err := base.door.Adopt(ctx); err != nil {
+		h.log.Warn("secrets that another program stored are adopted only when they are read", "error", err)
+	}
 	if err := h.startPlugins(ctx, cfg, base.loaded, base.own, base.door); err != nil {
 		return err
 	}
@@ -193,7 +196,8 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	b.door = vault.New(vault.Config{
 		DB: h.db, Keys: b.keys, Policy: b.policy,
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
-		AllowUndeclared: b.own.AllowUndeclared, Now: time.Now,
+		AllowUndeclared: b.own.AllowUndeclared, RequireBindings: b.own.RequireBindings,
+		Log: h.log, Now: time.Now,
 	})
 	h.door = b.door
 	return b, nil

@@ -117,7 +117,7 @@ func TestSecretsBlock(t *testing.T) {
 		{"all", `{database: d, allow-undeclared: yes, plugins-dir: /p}`, `null "d" true "/p" []`},
 		{"nulls", `{database: , allow-undeclared: , plugins-dir: , encryption-key: }`, `null "" false "" []`},
 		{"internal", `{database: _internal}`, `null "" false "" []`},
-		{"keys of other parts", `{plugins: {}, secrets: {}, log: 1, audit: 1, bindings: 1, seals: 1, trust-asserted-actors: 1, host: 1, token: 1, mode: 1, offline: 1}`,
+		{"keys of other parts", `{plugins: {}, secrets: {}, log: 1, audit: 1, bindings: adopt, seals: 1, trust-asserted-actors: 1, host: 1, token: 1, mode: 1, offline: 1}`,
 			`null "" false "" []`},
 		{"old name", `{encryption_key: k}`, `str "k" "" false "" [plugins.datasette-secrets: "encryption_key" is deprecated; write "encryption-key"]`},
 		{"both names", `{encryption_key: old, encryption-key: new}`,
@@ -130,6 +130,16 @@ func TestSecretsBlock(t *testing.T) {
 		got := fmt.Sprintf("%s %q %v %q %v", show(s.EncryptionKey), s.Database, s.AllowUndeclared, s.PluginsDir, s.Warnings)
 		if err != nil || got != c.want {
 			t.Errorf("%s: %v\ngot  %s\nwant %s", c.name, err, got, c.want)
+		}
+	}
+}
+
+func TestBindings(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{"adopt": false, "require": true, "null": false, "": false} {
+		s, err := loadEnv(t, "plugins: {datasette-secrets: {bindings: "+value+"}}", nil).Secrets()
+		if err != nil || s.RequireBindings != want {
+			t.Errorf("%q: %t, %v", value, s.RequireBindings, err)
 		}
 	}
 }
@@ -177,6 +187,9 @@ func TestSecretsErrors(t *testing.T) {
 		{"hunter2", "plugins.datasette-secrets: should be a mapping of names to values, not text"},
 		{"{database: 1, encryption-key: hunter2}", "plugins.datasette-secrets.database: should be the name of a database; put it in quotes, not a number"},
 		{"{allow-undeclared: 'yes', encryption-key: hunter2}", "plugins.datasette-secrets.allow-undeclared: should be true or false, without quotes, not text"},
+		{"{bindings: hunter2}", "plugins.datasette-secrets.bindings: should be adopt or require"},
+		{"{bindings: true}", "plugins.datasette-secrets.bindings: should be adopt or require"},
+		{"{bindings: [adopt]}", "plugins.datasette-secrets.bindings: should be adopt or require"},
 		{"{sandbox: hunter2}", "plugins.datasette-secrets.sandbox: should be enforce, best-effort or off"},
 		{"{sandbox: {a: 1}}", "plugins.datasette-secrets.sandbox: should be enforce, best-effort or off"},
 		{"{plugins: [a]}", "plugins.datasette-secrets.plugins: should be a mapping of plugins' names to what they may do, not a list"},

@@ -20,6 +20,7 @@ type SecretsConfig struct {
 	Database        string                 // empty: the internal database
 	AllowUndeclared bool                   // secrets that no plugin declared may be stored
 	PluginsDir      string                 // empty: none
+	RequireBindings bool                   // what other programs stored is refused, not adopted
 	Sandbox         string                 // SandboxEnforce, SandboxBestEffort or SandboxOff
 	Grants          map[string]PluginGrant // by the names of plugins
 	Warnings        []string               // for the operator: keys that are deprecated or not known
@@ -67,6 +68,9 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 	if s.PluginsDir, err = optional[string](b, "plugins-dir", "the path of a directory"); err != nil {
 		return SecretsConfig{}, err
 	}
+	if s.RequireBindings, err = requireBindings(b["bindings"]); err != nil {
+		return SecretsConfig{}, err
+	}
 	if s.Sandbox, err = sandboxMode(b["sandbox"]); err != nil {
 		return SecretsConfig{}, err
 	}
@@ -76,6 +80,17 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 	}
 	s.Warnings = append(s.Warnings, more...)
 	return s, nil
+}
+
+// requireBindings reads what is done about rows that another program stored.
+func requireBindings(v any) (bool, error) {
+	switch v {
+	case nil, "adopt":
+		return false, nil
+	case "require":
+		return true, nil
+	}
+	return false, fmt.Errorf("plugins.%s.bindings: should be adopt or require", Name)
 }
 
 // encryptionKey returns the key. The underscore was in old documentation, and
