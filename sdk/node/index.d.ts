@@ -202,6 +202,17 @@ export interface Host {
    */
   config(options?: CallOptions): Promise<any>;
 
+  /**
+   * Changes of secrets, of all declared ones without names, until the plugin is
+   * to stop or `signal` is aborted. What changes from the first step on is
+   * told; when the connection breaks, it goes on where it was. It throws when
+   * the host will not tell.
+   *
+   * Read a value after the first step and at each change. A plugin that only
+   * wants the newest value needs no watch, and asks whenever it needs it.
+   */
+  watch(names?: readonly string[], options?: { signal?: AbortSignal }): AsyncGenerator<Change, void, void>;
+
   /** Writes to the host's log. A Value in it hides itself. */
   readonly logger: Logger;
 }
@@ -212,6 +223,19 @@ export interface SecretStatus {
   set: boolean;
   /** Empty while not set. */
   source: "env" | "database" | "";
+}
+
+/** Says that something about a secret is different. It holds no value. */
+export interface Change {
+  /**
+   * "updated" when there is a new value, "revoked" when there is none any more
+   * or the plugin may not read it, "resync" when changes may have been missed:
+   * then it names no secret, and whatever is kept is to be read again.
+   */
+  kind: "updated" | "revoked" | "resync";
+  name: string;
+  /** The newest version in the database; 0 when there is none. */
+  version: number;
 }
 
 /** A log whose lines have a message and fields. */
@@ -227,7 +251,9 @@ export interface Logger {
  * console.log it is "[redacted]".
  */
 export class Value {
-  constructor(text: string);
+  constructor(text: string, version?: number);
+  /** Which value of the secret this is, counted by the host's database; 0 from elsewhere. */
+  readonly version: number;
   /**
    * The clear text. Every call of it is a place where a secret can leak: keep
    * the result in the smallest possible scope.

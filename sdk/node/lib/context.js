@@ -4,7 +4,7 @@ import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 /** @import { EventEmitter } from "node:events" */
 /** @import { Actor, Host } from "../index.js" */
 
-/** @type {AsyncLocalStorage<{ host: Host, actor: Actor | null, token: string }>} */
+/** @type {AsyncLocalStorage<SignedIn & { host: Host }>} */
 const calls = new AsyncLocalStorage();
 
 /**
@@ -12,13 +12,12 @@ const calls = new AsyncLocalStorage();
  *
  * @template T
  * @param {Host} host
- * @param {Actor | null} actor who is signed in
- * @param {string} token the host's proof of it
+ * @param {SignedIn} who
  * @param {() => T} run
  * @returns {T}
  */
-export function called(host, actor, token, run) {
-  return calls.run({ host, actor, token }, run);
+export function called(host, who, run) {
+  return calls.run({ host, ...who }, run);
 }
 
 /**
@@ -59,38 +58,58 @@ export function claim(actorId) {
   if (actorId != null && typeof actorId !== "string") {
     throw new TypeError("actorId must be a string");
   }
-  const { actor = null, token = "" } = calls.getStore() ?? {};
-  const currentId = actor ? idOf(actor) : "";
-  if (!actorId || actorId === currentId) {
-    return { actorId: currentId, actorToken: token };
+  const { actorId: current, token } = calls.getStore() ?? nobody;
+  if (!actorId || actorId === current) {
+    return { actorId: current, actorToken: token };
   }
   return { actorId, actorToken: "" };
 }
 
 /**
- * The actor's id as the host writes it; empty when there is none.
+ * Who is signed in, and the host's proof of it.
  *
- * @param {Actor} actor
+ * @typedef {{ actor: Actor | null, actorId: string, token: string }} SignedIn
  */
-function idOf({ id }) {
-  switch (typeof id) {
-    case "string":
-    case "number":
-      return String(id);
-    case "boolean":
-      return id ? "True" : "False";
-  }
-  return "";
+
+/** @type {SignedIn} */
+export const nobody = Object.freeze({ actor: null, actorId: "", token: "" });
+
+/**
+ * Reads an actor as it crosses from the host: nothing for nobody.
+ *
+ * @param {Uint8Array} json
+ * @param {string} token
+ * @returns {SignedIn}
+ */
+export function readActor(json, token) {
+  const text = Buffer.from(json).toString();
+  return text === "" ? nobody : signedIn(JSON.parse(text), exactly(text), token);
 }
 
 /**
- * Reads an actor as it crosses from the host.
- *
- * @param {Uint8Array} json
- * @returns {Actor | null}
+ * @param {unknown} actor
+ * @param {any} exact the same actor, as exactly reads it
+ * @param {string} token
+ * @returns {SignedIn}
  */
-export function decodeActor(json) {
-  return json.length === 0 ? null : checkActor(JSON.parse(Buffer.from(json).toString()));
+export function signedIn(actor, exact, token) {
+  const checked = checkActor(actor);
+  if (!checked || Object.keys(checked).length === 0) {
+    return nobody;
+  }
+  const id = exact.id === true ? "True" : exact.id === false ? "False" : exact.id;
+  return { actor: checked, actorId: typeof id === "string" ? id : "", token };
+}
+
+/**
+ * Reads JSON with its numbers as texts. The host compares an actor's id with
+ * its proof as it stands there, and JavaScript's numbers are not exact.
+ *
+ * @param {string} json
+ */
+export function exactly(json) {
+  const texts = json.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g, (token) => (token[0] === '"' ? token : `"${token}"`));
+  return JSON.parse(texts);
 }
 
 /**

@@ -1,7 +1,7 @@
 // The optional functions of a plugin: what the host asks, in the author's
 // words, and what the author answers, checked. The encoder would make texts of
 // anything.
-import { called, decodeActor, encodeActor } from "./context.js";
+import { called, encodeActor, nobody, readActor } from "./context.js";
 import { pluginServices } from "./protocol.js";
 import { Value } from "./value.js";
 
@@ -44,7 +44,7 @@ export function hooksOf(plugin, host) {
 function testSecret(plugin, host) {
   return async ({ name, value: data }, signal) => {
     const value = new Value(data.toString());
-    const result = await called(host(), null, "", () => plugin.testSecret?.(name, value, signal));
+    const result = await called(host(), nobody, () => plugin.testSecret?.(name, value, signal));
     const { ok, message = "" } = result ?? {};
     if (typeof ok !== "boolean" || typeof message !== "string") {
       throw new TypeError("testSecret must return { ok: true or false, message: a string or nothing }");
@@ -60,8 +60,8 @@ function testSecret(plugin, host) {
  */
 function menuLinks(plugin, host) {
   return async ({ actor: sent }, signal) => {
-    const actor = decodeActor(sent?.json ?? []);
-    const links = await called(host(), actor, sent?.token ?? "", () => plugin.menuLinks?.(actor, signal));
+    const who = sent ? readActor(sent.json, sent.token) : nobody;
+    const links = await called(host(), who, () => plugin.menuLinks?.(who.actor, signal));
     if (!Array.isArray(links) || !links.every((l) => typeof l?.href === "string" && typeof l.label === "string")) {
       throw new TypeError("menuLinks must return an array of { href, label }");
     }
@@ -76,7 +76,7 @@ function menuLinks(plugin, host) {
  */
 function actorsFromIDs(plugin, host) {
   return async ({ ids }, signal) => {
-    const found = await called(host(), null, "", () => plugin.actorsFromIDs?.(ids, signal));
+    const found = await called(host(), nobody, () => plugin.actorsFromIDs?.(ids, signal));
     if (typeof found !== "object" || found === null) {
       throw new TypeError("actorsFromIDs must return an object or a Map");
     }
@@ -94,7 +94,7 @@ function actorsFromIDs(plugin, host) {
 function actorFromRequest(plugin, host) {
   return async ({ method, path, headers }, signal) => {
     const request = { method, path, headers };
-    const actor = await called(host(), null, "", () => plugin.actorFromRequest?.(request, signal));
+    const actor = await called(host(), nobody, () => plugin.actorFromRequest?.(request, signal));
     return { actorJson: encodeActor(actor) };
   };
 }

@@ -1,9 +1,11 @@
 import grpc from "@grpc/grpc-js";
 
+import { Cache } from "./cache.js";
 import { claim } from "./context.js";
 import { fromStatus } from "./errors.js";
 import { authority, hostCallTimeout, hostServices, limits } from "./protocol.js";
 import { Value } from "./value.js";
+import { watch } from "./watch.js";
 
 /** @import { ActorOptions, CallOptions, Host, Logger } from "../index.js" */
 /** @import { Identity } from "./bootstrap.js" */
@@ -31,17 +33,43 @@ export function connect(address, { cert, key, hostCert }) {
  *
  * @param {grpc.Client} client
  * @param {Logger} logger
+ * @param {AbortSignal} lifetime is aborted when the plugin is to stop
  * @returns {Host}
  */
-export function newHost(client, logger) {
+export function newHost(client, logger, lifetime) {
   const { secrets, configuration } = hostServices;
+  const cache = new Cache();
+  const follow = once(async () => {
+    for await (const _ of watch(client, [], { observer: cache, ended: lifetime, logger })) {
+      // The cache knows already.
+    }
+  });
   return Object.freeze({
     logger,
 
     async getSecret(/** @type {string} */ name, /** @type {ActorOptions} */ options = {}) {
       const doing = `getting secret ${quoted(name)}`;
-      const { value } = await call(client, secrets.GetSecret, doing, request(name, options), options);
-      return new Value(value.toString());
+      const asked = request(name, options);
+      const key = JSON.stringify([name, asked.actorId, asked.actorToken !== ""]);
+      const kept = cache.get(key);
+      if (kept) {
+        return kept;
+      }
+      const before = cache.mark(name);
+      const found = await call(client, secrets.GetSecret, doing, asked, options);
+      const value = new Value(found.value.toString(), found.version);
+      if (found.maxAgeSeconds > 0) {
+        follow();
+        cache.put(key, name, value, found.maxAgeSeconds, before);
+      }
+      return value;
+    },
+
+    watch(/** @type {string[]} */ names = [], /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
+      names.forEach(quoted);
+      const ended = signal ? AbortSignal.any([lifetime, signal]) : lifetime;
+      const observer = { changed: cache.changed.bind(cache) };
+      return watch(client, [...names], { observer, ended, logger });
     },
 
     async canAccessSecret(/** @type {string} */ name, /** @type {ActorOptions} */ options = {}) {
@@ -59,6 +87,22 @@ export function newHost(client, logger) {
       return JSON.parse(json.toString());
     },
   });
+}
+
+/**
+ * Begins something when it is called first, and never again. If it fails, that
+ * is that: values are not kept.
+ *
+ * @param {() => Promise<void>} begin
+ */
+function once(begin) {
+  let begun = false;
+  return () => {
+    if (!begun) {
+      begun = true;
+      begin().catch(() => {});
+    }
+  };
 }
 
 /** @param {string} name */

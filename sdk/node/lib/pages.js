@@ -34,7 +34,7 @@ export async function servePages(handle, { address, key }, host) {
       return;
     }
     conceal(request);
-    called(host, sender.actor, sender.token, () => {
+    called(host, sender, () => {
       bindEvents(request, response);
       answer(handle, request, response, host);
     });

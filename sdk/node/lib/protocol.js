@@ -31,7 +31,7 @@ export const hostCallTimeout = 10_000; // milliseconds of patience for one call 
 export const healthService = "plugin";
 
 /** @type {any} services and messages by their full names */
-const definitions = protoLoader.fromJSON(/** @type {any} */ (stubs), { defaults: true });
+const definitions = protoLoader.fromJSON(/** @type {any} */ (stubs), { defaults: true, longs: Number });
 
 export const hostServices = {
   secrets: definitions["secrets.host.v1.Secrets"],

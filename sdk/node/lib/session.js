@@ -128,7 +128,7 @@ export class Session {
     }
     this.#client = connect(hostAddress, this.#identity);
     this.#logger = newLogger(this.#out, pluginName);
-    this.#host = newHost(this.#client, this.#logger);
+    this.#host = newHost(this.#client, this.#logger, this.#lifetime.signal);
     return { version: String(this.#plugin.version ?? ""), services: this.#services.map(nameOf) };
   }
 

@@ -2,9 +2,9 @@
 // The format is in pluginapi/proto/plugin.proto, at ListenRequest.key.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-import { checkActor } from "./context.js";
+import { exactly, signedIn } from "./context.js";
 
-/** @import { Actor } from "../index.js" */
+/** @import { SignedIn } from "./context.js" */
 
 /** The header's name, as Node has it. */
 export const actorHeader = "datasette-secrets-actor";
@@ -17,7 +17,7 @@ export const actorHeader = "datasette-secrets-actor";
  * @param {Buffer} key
  * @param {{ method?: string, url?: string }} request
  * @param {number} now in seconds since 1970
- * @returns {{ actor: Actor | null, token: string } | undefined}
+ * @returns {SignedIn | undefined}
  */
 export function readHeader(header, key, { method, url }, now) {
   if (typeof header !== "string") {
@@ -29,14 +29,15 @@ export function readHeader(header, key, { method, url }, now) {
     return undefined;
   }
   try {
-    const fields = JSON.parse(Buffer.from(payload, "base64url").toString());
+    const text = Buffer.from(payload, "base64url").toString();
+    const fields = JSON.parse(text);
     if (fields.method !== method || fields.path !== url || typeof fields.token !== "string") {
       return undefined;
     }
     if (typeof fields.expires !== "number" || now > fields.expires || fields.actor === undefined) {
       return undefined;
     }
-    return { actor: checkActor(fields.actor), token: fields.token };
+    return signedIn(fields.actor, exactly(text).actor, fields.token);
   } catch {
     return undefined; // not what the host would sign
   }

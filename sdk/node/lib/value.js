@@ -7,9 +7,13 @@ const redacted = "[redacted]";
 export class Value {
   #text;
 
-  /** @param {string} text */
-  constructor(text) {
+  /**
+   * @param {string} text
+   * @param {number} [version]
+   */
+  constructor(text, version = 0) {
     this.#text = String(text);
+    this.version = version;
     Object.freeze(this);
   }
 

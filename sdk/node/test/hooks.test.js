@@ -8,6 +8,7 @@ import { test } from "node:test";
 
 import grpc from "@grpc/grpc-js";
 
+import { nobody, readActor } from "../lib/context.js";
 import { NotSetError, toStatus } from "../lib/errors.js";
 import { currentActor, currentHost } from "../lib/index.js";
 import { pluginServices } from "../lib/protocol.js";
@@ -103,6 +104,26 @@ test("a function is told that the host gave up", async (t) => {
 test("outside of a call there is no host and nobody", () => {
   assert.equal(currentActor(), null);
   assert.throws(currentHost, /only while it calls/);
+});
+
+test("ids are as the host writes them", () => {
+  for (const [text, want] of [
+    ['{"id":"ann"}', "ann"],
+    ['{"id":"7\\"8"}', '7"8'],
+    ['{"id":7}', "7"],
+    ['{"a":"1\\\\","id":-7.50,"z":[1,{"2":3}]}', "-7.50"],
+    ['{"id":123456789012345678901}', "123456789012345678901"],
+    ['{"id":1e+3}', "1e+3"],
+    ['{"id":true}', "True"],
+    ['{"id":false}', "False"],
+    ['{"id":null,"name":"Ann"}', ""],
+    ['{"id":[1]}', ""],
+  ]) {
+    assert.deepEqual(readActor(Buffer.from(text), "t"), { actor: JSON.parse(text), actorId: want, token: "t" });
+  }
+  for (const text of ["", "null", "{}"]) {
+    assert.equal(readActor(Buffer.from(text), "t"), nobody);
+  }
 });
 
 /** @param {object | string} payload */
@@ -207,7 +228,8 @@ test("what the header of a request says", () => {
   const now = 1_700_000_000;
   const read = (/** @type {unknown} */ header, at = now) => readHeader(header, key, { method: "GET", url: "/" }, at);
   const good = fields({ expires: now, actor: { id: "ann" }, token: "t", future: 1 });
-  assert.deepEqual(read(sign(good)), { actor: { id: "ann" }, token: "t" });
+  assert.deepEqual(read(sign(good)), { actor: { id: "ann" }, actorId: "ann", token: "t" });
+  assert.deepEqual(read(sign({ ...good, actor: {} })), nobody);
   assert.equal(read(sign(good), now + 1), undefined);
   const signed = sign(good);
   for (const wrong of [

@@ -1,4 +1,6 @@
 // Checked by tsc, not run: the types that authors see are those of the code.
+import http from "node:http";
+
 import * as code from "../lib/index.js";
 import type * as types from "../index.js";
 
@@ -16,6 +18,12 @@ const plugin: types.Plugin = {
     const value: types.Value = await host.getSecret("KEY", { actorId: "root", signal });
     const text: string = value.reveal();
     host.logger.info("length", { length: text.length });
+    const version: number = value.version;
+    void version;
+    for await (const { kind, name } of host.watch(["KEY"], { signal })) {
+      const known: "updated" | "revoked" | "resync" = kind;
+      host.logger.info(known, { name });
+    }
     const statuses: types.SecretStatus[] = await host.listSecrets({ timeout: 1 });
     void statuses;
     // @ts-expect-error: an actor is given in the options
@@ -23,5 +31,21 @@ const plugin: types.Plugin = {
   },
 };
 code.serve(plugin);
+code.serve({
+  registerSecrets: () => [],
+  testSecret: async (name, value, signal) => ({ ok: !signal.aborted && value.byteLength > name.length }),
+  menuLinks: (actor) => (actor?.id ? [{ href: "/", label: String(actor.id) }] : []),
+  actorsFromIDs: (ids) => new Map(ids.map((id) => [id, { id }])),
+  actorFromRequest: ({ headers }) => (headers["x-user"] ? { id: headers["x-user"] } : null),
+  serveHTTP: http.createServer((_, response) => response.end(code.currentActor()?.id)).listeners("request")[0] as (
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+  ) => void,
+});
+code.serve({
+  registerSecrets: () => [],
+  // @ts-expect-error: it says nothing about the value
+  testSecret: () => ({}),
+});
 // @ts-expect-error: it declares nothing
 code.serve({});

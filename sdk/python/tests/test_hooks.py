@@ -25,7 +25,7 @@ from datasette_secrets_plugin import (
     current_async_host,
     current_host,
 )
-from datasette_secrets_plugin._context import Claim, called, claim
+from datasette_secrets_plugin._context import Claim, SignedIn, called, claim, read_actor
 from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._pb import host_pb2, host_pb2_grpc, plugin_pb2, plugin_pb2_grpc
 from datasette_secrets_plugin._services import register
@@ -208,13 +208,37 @@ def test_wrong_types_are_refused(hosted):
 def test_claims():
     nobody = Claim(actor_id="", actor_token="")
     assert claim(None) == nobody
-    with called(None, {"id": "ann"}, "proof"):
+    with called(None, SignedIn({"id": "ann"}, "ann", "proof")):
         assert claim(None) == claim("ann") == claim("") == Claim(actor_id="ann", actor_token="proof")
         assert claim("bob") == Claim(actor_id="bob", actor_token="")  # no proof for anybody else
         with called(None):
             assert claim(None) == nobody
         assert claim(None)["actor_token"] == "proof"
     assert claim("ann") == Claim(actor_id="ann", actor_token="")
+
+
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ('{"id": "ann"}', "ann"),
+        ('{"id": 7}', "7"),
+        ('{"id": 123456789012345678901}', "123456789012345678901"),
+        ('{"id": 1e3}', "1e3"),
+        ('{"id": 7.0}', "7.0"),
+        ('{"id": true}', "True"),
+        ('{"id": null, "name": "Ann"}', ""),
+        ('{"id": [1]}', ""),
+        ('{"name": "Ann"}', ""),
+    ],
+)
+def test_ids_are_as_the_host_writes_them(text, want):
+    who = read_actor(text.encode(), "proof")
+    assert (who.actor, who.actor_id, who.token) == (json.loads(text), want, "proof")
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}"])
+def test_nobody_has_no_proof(text):
+    assert read_actor(text.encode(), "proof") == SignedIn()
 
 
 def test_there_is_no_host_outside_of_a_call():
@@ -243,7 +267,7 @@ def test_the_host_is_asked_with_the_proof(tmp_path):
     with grpc.insecure_channel(f"unix:{tmp_path}/s") as channel:
         logger = logging.getLogger("test")
         host = Host(Calls(channel, logger), logger, threading.Event())
-        with called(None, {"id": "ann"}, "proof"):
+        with called(None, SignedIn({"id": "ann"}, "ann", "proof")):
             with pytest.raises(NotSet):
                 host.get_secret("KEY")
             host.can_access_secret("KEY", "bob")

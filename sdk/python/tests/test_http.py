@@ -18,7 +18,7 @@ import grpc
 import pytest
 
 from datasette_secrets_plugin import AsyncHost, Host, current_actor, current_host
-from datasette_secrets_plugin._context import Hosts, claim
+from datasette_secrets_plugin._context import Hosts, SignedIn, claim
 from datasette_secrets_plugin._errors import Invalid
 from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._http import _THREADS, Listener
@@ -190,9 +190,9 @@ def test_what_the_header_says():
         return read_header(sign(payload), KEY, "GET", "/", now)
 
     good = fields(expires=NOW, actor={"id": "ann"}, token="t", future=1)
-    assert read(good) == ({"id": "ann"}, "t")
+    assert read(good) == SignedIn({"id": "ann"}, "ann", "t")
     assert read(good, NOW + 1) is None
-    assert read(fields(expires=NOW, actor={})) == (None, "")
+    assert read(fields(expires=NOW, actor={})) == SignedIn()
     for wrong in (
         *({key: value for key, value in good.items() if key != missing} for missing in fields()),
         {**good, "expires": str(NOW)},

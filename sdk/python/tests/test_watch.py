@@ -12,7 +12,7 @@ import pytest
 
 from datasette_secrets_plugin import AsyncHost, Change, Denied, Host, SecretsError, Value, _cache, _watch
 from datasette_secrets_plugin._cache import Cache, Key
-from datasette_secrets_plugin._context import called
+from datasette_secrets_plugin._context import SignedIn, called
 from datasette_secrets_plugin._errors import NotDeclared
 from datasette_secrets_plugin._host import Calls
 from datasette_secrets_plugin._pb import host_pb2, host_pb2_grpc
@@ -202,7 +202,7 @@ def test_values_are_kept_while_the_watch_tells(hosted):
     assert host.get_secret("A") is value and server.asked == 1
     assert host.get_secret("A", "ann").reveal() == "1 of ann" and server.asked == 2  # somebody else
     assert host.get_secret("A", "ann").reveal() == "1 of ann" and server.asked == 2
-    with called(None, {"id": "ann"}, "proof"):
+    with called(None, SignedIn({"id": "ann"}, "ann", "proof")):
         host.get_secret("A")
         assert server.asked == 3  # with proof
         host.get_secret("A")

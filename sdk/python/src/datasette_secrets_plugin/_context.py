@@ -27,6 +27,15 @@ class Claim(TypedDict):
 
 
 @dataclass(frozen=True)
+class SignedIn:
+    """Who is signed in, and the host's proof of it."""
+
+    actor: Actor | None = None
+    actor_id: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True)
 class Hosts:
     """The two views of one host."""
 
@@ -37,8 +46,7 @@ class Hosts:
 @dataclass(frozen=True)
 class _Call:
     hosts: Hosts
-    actor: Actor | None
-    token: str
+    who: SignedIn
 
 
 _current: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("datasette_secrets_call", default=None)
@@ -66,13 +74,13 @@ def current_actor() -> Actor | None:
     menu that menu_links is for. It is None for nobody, and anywhere else.
     """
     call = _current.get()
-    return call.actor if call else None
+    return call.who.actor if call else None
 
 
 @contextlib.contextmanager
-def called(hosts: Hosts, actor: Actor | None = None, token: str = "") -> Iterator[None]:
+def called(hosts: Hosts, who: SignedIn = SignedIn()) -> Iterator[None]:
     """Make this the current call within a with statement."""
-    reset = _current.set(_Call(hosts, actor, token))
+    reset = _current.set(_Call(hosts, who))
     try:
         yield
     finally:
@@ -86,20 +94,32 @@ def claim(actor_id: str | None) -> Claim:
     plugin's own word, and goes without a proof.
     """
     call = _current.get()
-    if call is not None and (not actor_id or actor_id == id_of(call.actor)):
-        return Claim(actor_id=id_of(call.actor), actor_token=call.token)
+    if call is not None and (not actor_id or actor_id == call.who.actor_id):
+        return Claim(actor_id=call.who.actor_id, actor_token=call.who.token)
     return Claim(actor_id=actor_id or "", actor_token="")
 
 
-def id_of(actor: Actor | None) -> str:
-    """The actor's id as the host writes it; empty when there is none."""
-    value = (actor or {}).get("id")
-    return str(value) if isinstance(value, (str, int, float)) else ""
+def read_actor(text: bytes, token: str) -> SignedIn:
+    """Read an actor as it crosses from the host: nothing for nobody."""
+    return signed_in(json.loads(text), exactly(text), token) if text else SignedIn()
 
 
-def decode_actor(data: bytes) -> Actor | None:
-    """Read an actor as it crosses from the host; nobody is None."""
-    return _checked(json.loads(data)) if data else None
+def signed_in(actor: object, exact: Any, token: str) -> SignedIn:
+    """Say who is signed in. exact is the actor as exactly reads it."""
+    checked = _checked(actor)
+    if not checked:
+        return SignedIn()
+    id = exact.get("id")
+    return SignedIn(checked, str(id) if isinstance(id, (str, bool)) else "", token)
+
+
+def exactly(text: bytes) -> Any:
+    """Read JSON with its numbers as texts.
+
+    The host compares an actor's id with its proof as it stands there: 1e3 is
+    another id than 1000.0, which Python makes of it.
+    """
+    return json.loads(text, parse_int=str, parse_float=str)
 
 
 def encode_actor(actor: object) -> bytes:

@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
 
-from ._context import Hosts, called
+from ._context import Hosts, SignedIn, called
 from ._errors import Invalid
-from ._signed import HEADER, Sender, read_header
+from ._signed import HEADER, read_header
 
 ACTOR_KEY = "datasette_secrets.actor"  # in the environ: the actor, or None
 
@@ -127,18 +127,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(400)
             return
         body = _Body(self.rfile, int(length))
-        with called(self.listener.hosts, sender.actor, sender.token):
+        with called(self.listener.hosts, sender):
             response = _Response(io.BufferedReader(body), self.wfile, sys.stderr, self._environ(sender), self.listener.logger)
             response.run(self.listener.app)
         body.discard(_MAX_UNREAD)
 
-    def _sender(self) -> Sender | None:
+    def _sender(self) -> SignedIn | None:
         headers = self.headers.get_all(HEADER, [])
         if len(headers) != 1:
             return None
         return read_header(headers[0], self.listener.key, self.command, self.path, time.time())
 
-    def _environ(self, sender: Sender) -> dict[str, Any]:
+    def _environ(self, sender: SignedIn) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
         environ = {
             "REQUEST_METHOD": self.command,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf import empty_pb2
 
-from ._context import called, decode_actor, encode_actor
+from ._context import called, encode_actor, read_actor
 from ._declaration import Redact, Secret
 from ._hooks import MenuLink, RequestMeta, TestResult
 from ._pb import plugin_pb2, plugin_pb2_grpc, wire_pb2
@@ -123,9 +123,9 @@ class _Menu(_Service, plugin_pb2_grpc.MenuServicer):
     def MenuLinks(
         self, request: plugin_pb2.MenuLinksRequest, context: grpc.ServicerContext
     ) -> plugin_pb2.MenuLinksResponse:
-        actor = decode_actor(request.actor.json)
-        with called(self.session.hosts, actor, request.actor.token):
-            links = [_typed(MenuLink, link) for link in _settled(self.plugin.menu_links(actor), context)]
+        who = read_actor(request.actor.json, request.actor.token)
+        with called(self.session.hosts, who):
+            links = [_typed(MenuLink, link) for link in _settled(self.plugin.menu_links(who.actor), context)]
         return plugin_pb2.MenuLinksResponse(
             links=[plugin_pb2.MenuLink(href=link.href, label=link.label) for link in links]
         )

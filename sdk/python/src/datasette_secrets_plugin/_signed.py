@@ -9,21 +9,13 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import NamedTuple
 
-from ._context import Actor
+from ._context import SignedIn, exactly, signed_in
 
 HEADER = "Datasette-Secrets-Actor"
 
 
-class Sender(NamedTuple):
-    """Who sent a request, and the host's proof of it."""
-
-    actor: Actor | None
-    token: str
-
-
-def read_header(text: str, key: bytes, method: str, path: str, now: float) -> Sender | None:
+def read_header(text: str, key: bytes, method: str, path: str, now: float) -> SignedIn | None:
     """Return the sender of a request, or None unless the host sent exactly this one.
 
     path has the query. now is in seconds since 1970.
@@ -33,16 +25,15 @@ def read_header(text: str, key: bytes, method: str, path: str, now: float) -> Se
     if not hmac.compare_digest(mac.encode("utf-8", "replace"), wanted):
         return None
     try:
-        fields = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        actor, token, expires = fields["actor"], fields["token"], fields["expires"]
-        bound_to = fields["method"], fields["path"]
+        data = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        fields, exact = json.loads(data), exactly(data)
+        token, expires, bound_to = fields["token"], fields["expires"], (fields["method"], fields["path"])
+        sender = signed_in(fields["actor"], exact["actor"], token)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     if bound_to != (method, path) or type(expires) not in (int, float) or not now <= expires:
         return None
-    if not isinstance(actor, (dict, type(None))) or not isinstance(token, str):
-        return None
-    return Sender(actor or None, token)
+    return sender if isinstance(token, str) else None
 
 
 def _encode(data: bytes) -> bytes:
