@@ -276,3 +276,17 @@ func TestSocketIsRemoved(t *testing.T) {
 	})
 	w.isUnharmed()
 }
+
+// A plugin that an administrator turned off stays so over a new start of the
+// host, until it is enabled.
+func TestStandingDecision(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	must(t, v.DisablePlugin(t.Context(), rootCaller(), "healthy"))
+	w := startWith(t, pluginhost.Config{Dir: pluginsDir(t, "healthy"), Timings: quick(), Vault: v})
+	w.becomes("healthy", secrets.PluginDisabled)
+	w.isRunning(0)
+	must(t, v.EnablePlugin(t.Context(), rootCaller(), "healthy"))
+	must(t, w.Enable("healthy"))
+	w.isReady("healthy")
+}

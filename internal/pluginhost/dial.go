@@ -53,11 +53,12 @@ func (a adopter) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.C
 	return open(ctx, desc, conn, method, opts...)
 }
 
-// withoutBroker keeps go-plugin's broker from running: nothing here uses it,
-// and a plugin could fill the host's memory with its offers of connections.
+// withoutBroker keeps go-plugin's broker from running: a plugin could fill the
+// host's memory with its offers of connections. The host's own offer goes
+// through.
 func withoutBroker(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
 	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") && desc.StreamName != offerStream {
 		return nil, status.Error(codes.Unimplemented, "this host has no broker")
 	}
 	return open(ctx, desc, conn, method, opts...)

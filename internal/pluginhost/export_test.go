@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 // ParseLine is parseLine for the tests.
 var ParseLine = parseLine
 
-// CheckHandshake is checkHandshake for the tests.
-var CheckHandshake = checkHandshake
+// ParseHandshake is parseHandshake for the tests.
+func ParseHandshake(line string) (text string, cert *x509.Certificate, err error) {
+	parsed, err := parseHandshake(line)
+	return parsed.text, parsed.cert, err
+}
 
 // Caller is who asks, when a plugin sends that actor and token.
 func Caller(signer signing.Signer, plugin, actorID, token string) (secrets.Caller, error) {

@@ -126,8 +126,11 @@ func startIn(t testing.TB, timings pluginhost.Timings, dir string) *world {
 func startWith(t testing.TB, cfg pluginhost.Config) *world {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "internal.db")
-	w := &world{t: t, runtime: shortDir(t), vault: newVaultAt(t, file), file: file, log: &journal{}}
-	cfg.RuntimeDir, cfg.Vault, cfg.HostVersion = w.runtime, w.vault, "0.0-test"
+	if cfg.Vault == nil {
+		cfg.Vault = newVaultAt(t, file)
+	}
+	w := &world{t: t, runtime: shortDir(t), vault: cfg.Vault, file: file, log: &journal{}}
+	cfg.RuntimeDir, cfg.HostVersion = w.runtime, "0.0-test"
 	cfg.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg.Entry = entered()
 	if cfg.Settings == nil {

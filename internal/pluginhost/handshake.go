@@ -3,6 +3,8 @@ package pluginhost
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +17,8 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 )
 
-// maxHandshake is how long the handshake line may be. It holds a path and a
-// few words.
+// maxHandshake is how long the handshake line may be. It holds a path, a few
+// words and perhaps a certificate.
 const maxHandshake = 4 << 10
 
 // stdout is what go-plugin sees of a plugin's standard output: the handshake
@@ -26,8 +28,9 @@ type stdout struct {
 	*io.PipeReader
 	handshake *io.PipeWriter
 
-	mu  sync.Mutex
-	err error
+	mu   sync.Mutex
+	cert *x509.Certificate // that the plugin brings; nil if it uses the one it was given
+	err  error
 }
 
 func newStdout() *stdout {
@@ -42,7 +45,7 @@ func (s *stdout) read(p *process, rest io.Writer) {
 	r := bufio.NewReaderSize(p.stdout, maxHandshake)
 	line, err := handshakeLine(r)
 	if err == nil {
-		_, _ = s.handshake.Write(line)
+		s.accept(line)
 	} else {
 		if errors.Is(err, errNoHandshake) && p.gone(context.Background(), pipeGrace) {
 			err = fmt.Errorf("it ended before the handshake (%s)", p.exit())
@@ -51,6 +54,22 @@ func (s *stdout) read(p *process, rest io.Writer) {
 		_ = s.handshake.Close() // go-plugin need not wait for more
 	}
 	_, _ = io.Copy(rest, r)
+}
+
+// accept hands the line to go-plugin, without a certificate: whom to trust is
+// the host's to decide.
+func (s *stdout) accept(line handshake) {
+	s.mu.Lock()
+	s.cert = line.cert
+	s.mu.Unlock()
+	_, _ = io.WriteString(s.handshake, line.text+"\n")
+}
+
+// certificate is what the plugin brings, once the handshake is over.
+func (s *stdout) certificate() *x509.Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cert
 }
 
 func (s *stdout) fail(err error) {
@@ -69,39 +88,64 @@ func (s *stdout) failure() error {
 // errNoHandshake: the output ended, most often together with the process.
 var errNoHandshake = errors.New("it closed its standard output before the handshake")
 
-func handshakeLine(r *bufio.Reader) ([]byte, error) {
-	line, err := r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		return nil, fmt.Errorf("the first line of its standard output is longer than %d bytes, which is no handshake", maxHandshake)
-	}
-	if err != nil {
-		return nil, errNoHandshake
-	}
-	return line, checkHandshake(string(line))
+// handshake is a line that was found to be one.
+type handshake struct {
+	text string            // the line without a certificate
+	cert *x509.Certificate // or nil
 }
 
-// checkHandshake reads CORE|VERSION|NETWORK|ADDRESS|PROTOCOL|CERTIFICATE with
+func handshakeLine(r *bufio.Reader) (handshake, error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return handshake{}, fmt.Errorf("the first line of its standard output is longer than %d bytes, which is no handshake", maxHandshake)
+	}
+	if err != nil {
+		return handshake{}, errNoHandshake
+	}
+	return parseHandshake(string(line))
+}
+
+// parseHandshake reads CORE|VERSION|NETWORK|ADDRESS|PROTOCOL|CERTIFICATE with
 // more fields to come. Nothing of the line is repeated in an error.
-func checkHandshake(line string) error {
+func parseHandshake(line string) (handshake, error) {
 	fields := strings.Split(strings.TrimSpace(line), "|")
 	if len(fields) < 5 {
-		return errors.New("the first line of its standard output is no handshake")
+		return handshake{}, errors.New("the first line of its standard output is no handshake")
 	}
 	if fields[0] != strconv.Itoa(plugin.CoreProtocolVersion) {
-		return errors.New("it speaks another version of the go-plugin protocol")
+		return handshake{}, errors.New("it speaks another version of the go-plugin protocol")
 	}
 	if fields[1] != strconv.Itoa(pluginwire.ProtocolVersion) {
-		return fmt.Errorf("it speaks another version of the plugin protocol than this host, which speaks %d",
+		return handshake{}, fmt.Errorf("it speaks another version of the plugin protocol than this host, which speaks %d",
 			pluginwire.ProtocolVersion)
 	}
 	if fields[2] != "unix" {
-		return errors.New("it listens on a network; a plugin must listen on a unix socket in the folder that it is given")
+		return handshake{}, errors.New("it listens on a network; a plugin must listen on a unix socket in the folder that it is given")
 	}
 	if fields[4] != string(plugin.ProtocolGRPC) {
-		return errors.New("it does not speak gRPC")
+		return handshake{}, errors.New("it does not speak gRPC")
 	}
-	if len(fields) > 5 && fields[5] != "" {
-		return errors.New("it brings a certificate of its own; a plugin must use the one that it is given")
+	if len(fields) == 5 || fields[5] == "" {
+		return handshake{text: strings.Join(fields, "|")}, nil
 	}
-	return nil
+	cert, err := parseCertificate(fields[5])
+	if err != nil {
+		return handshake{}, err
+	}
+	fields[5] = ""
+	return handshake{text: strings.Join(fields, "|"), cert: cert}, nil
+}
+
+// parseCertificate reads the certificate of a plugin that makes its own, as
+// go-plugin's AutoMTLS does: DER in Base64 without padding.
+func parseCertificate(field string) (*x509.Certificate, error) {
+	der, err := base64.RawStdEncoding.DecodeString(field)
+	if err != nil {
+		return nil, errors.New("the certificate in its handshake is not Base64 without padding")
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, errors.New("the certificate in its handshake cannot be read")
+	}
+	return cert, nil
 }

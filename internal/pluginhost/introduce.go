@@ -45,6 +45,7 @@ func (l *launch) initialise(ctx context.Context, hostVersion string) error {
 		PluginName:    l.name,
 		HostAddress:   l.callback.address,
 		HostServices:  l.callback.services(),
+		HostBrokerId:  l.brokerID(),
 	})
 	if err != nil {
 		return l.explain("Init", err)

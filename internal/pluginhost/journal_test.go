@@ -54,40 +54,6 @@ func FuzzParseLine(f *testing.F) {
 	})
 }
 
-func TestCheckHandshake(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		line string
-		ok   bool
-	}{
-		{"1|1|unix|/a/b|grpc|\n", true},
-		{"1|1|unix|/a/b|grpc\n", true},
-		{"1|1|unix|/a/b|grpc||true\n", true},
-		{"1|1|unix|/a/b\n", false},
-		{"2|1|unix|/a/b|grpc|\n", false},
-		{"1|2|unix|/a/b|grpc|\n", false},
-		{"1|1|tcp|127.0.0.1:1|grpc|\n", false},
-		{"1|1|unix|/a/b|netrpc|\n", false},
-		{"1|1|unix|/a/b|grpc|AAAA\n", false},
-		{"", false},
-	}
-	for _, test := range tests {
-		if err := pluginhost.CheckHandshake(test.line); (err == nil) != test.ok {
-			t.Errorf("%q: %v", test.line, err)
-		}
-	}
-}
-
-func FuzzCheckHandshake(f *testing.F) {
-	f.Add("1|1|unix|/a/b|grpc|")
-	f.Fuzz(func(t *testing.T, line string) {
-		err := pluginhost.CheckHandshake(line)
-		if err == nil && !strings.HasPrefix(strings.TrimSpace(line), "1|1|unix|") {
-			t.Errorf("%q is accepted", line)
-		}
-	})
-}
-
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	clock := time.Unix(0, 0)

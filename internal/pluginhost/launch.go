@@ -30,7 +30,9 @@ type launch struct {
 	timings  Timings
 	dir      string // its private folder; everything below is in it
 	identity pluginwire.Identity
+	bare     bool // the plugin brings a certificate of its own
 	runner   *runner
+	config   *plugin.ClientConfig
 	client   *plugin.Client
 	callback *callback // nil until the process runs
 	pulse    *pulse
@@ -68,7 +70,8 @@ func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Po
 			return h.cfg.Entry.Command(program, policy, grant.Args, env, home)
 		},
 	}
-	l.client = plugin.NewClient(l.clientConfig(j))
+	l.config = l.clientConfig(j)
+	l.client = plugin.NewClient(l.config)
 	return l, nil
 }
 
@@ -136,6 +139,11 @@ func (l *launch) handshake(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("the handshake failed: %w", err)
 	}
+	if cert := l.runner.stdout.certificate(); cert != nil {
+		l.bare = true
+		l.identity = l.identity.WithPlugin(cert)
+		l.config.TLSConfig = l.identity.HostTLS() // go-plugin reads it when it connects
+	}
 	return nil
 }
 
@@ -159,6 +167,9 @@ func (l *launch) connect(ctx context.Context, cfg Config) error {
 		return l.explain("the connection", err)
 	}
 	l.conn = conn.(*grpc.ClientConn)
+	if l.bare {
+		return guard(ctx, l.timings.Call, l.offerHost)
+	}
 	return nil
 }
 

@@ -19,32 +19,32 @@ func TestFailingPlugins(t *testing.T) {
 		set(&timings)
 		return timings
 	}
-	hasty := soon(func(t *pluginhost.Timings) { t.Handshake = 500 * time.Millisecond })
-	impatient := soon(func(t *pluginhost.Timings) { t.Call = 500 * time.Millisecond })
+	hasty := soon(func(t *pluginhost.Timings) { t.Handshake = 2 * time.Second })
+	impatient := soon(func(t *pluginhost.Timings) { t.Call = 2 * time.Second })
 	probing := soon(func(t *pluginhost.Timings) {
-		t.Probe, t.ProbeCall = 50*time.Millisecond, 100*time.Millisecond
+		t.Probe, t.ProbeCall = 50*time.Millisecond, time.Second
 	})
 	tests := []struct {
 		mode    string
 		timings pluginhost.Timings
 		reason  string
 	}{
-		{"silent", hasty, "did not answer the handshake within 500ms"},
+		{"silent", hasty, "did not answer the handshake within 2s"},
 		{"exits", quick(), "ended before the handshake (exit status 3)"},
 		{"closes", quick(), "closed its standard output before the handshake"},
 		{"garbage", quick(), "first line of its standard output is no handshake"},
 		{"longline", quick(), "longer than 4096 bytes, which is no handshake"},
-		{"badcert", quick(), "brings a certificate of its own"},
+		{"badcert", quick(), "is not Base64 without padding"},
 		{"tcp.1", quick(), "listens on a network"},
 		{"netrpc", quick(), "does not speak gRPC"},
 		{"elsewhere", quick(), "named an address outside its own folder"},
 		{"dotted", quick(), "named an address outside its own folder"},
 		{"nosocket", quick(), "named an address that is not a socket"},
 		{"link", quick(), "named an address that is not a socket"},
-		{"mute", impatient, "did not answer the connection within 500ms"},
+		{"mute", impatient, "did not answer the connection within 2s"},
 		{"leaves", quick(), "(exit status 0)"},
-		{"hung", impatient, "did not answer RegisterSecrets within 500ms"},
-		{"stopearly", impatient, "did not answer RegisterSecrets within 500ms"},
+		{"hung", impatient, "did not answer RegisterSecrets within 2s"},
+		{"stopearly", impatient, "did not answer RegisterSecrets within 2s"},
 		{"stops", probing, "did not answer 3 health probes in a row"},
 		{"forks", quick(), "(exit status 0)"},
 		{"panics", quick(), "(exit status 2)"},

@@ -64,6 +64,7 @@ func (r *runner) prepare(env []string, socketDir string) {
 		"LANG=C.UTF-8",
 		"HOME=" + r.home,
 		"TMPDIR=" + r.home,
+		"PLUGIN_CLIENT_CERT=" + r.bootstrap.HostCert, // for go-plugin's AutoMTLS
 	}, r.extra, env)
 }
 

@@ -38,7 +38,11 @@ type InitRequest struct {
 	// plugin alone. The same certificates protect both directions.
 	HostAddress string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
 	// Full names of the services that the host serves there.
-	HostServices  []string `protobuf:"bytes,5,rep,name=host_services,json=hostServices,proto3" json:"host_services,omitempty"`
+	HostServices []string `protobuf:"bytes,5,rep,name=host_services,json=hostServices,proto3" json:"host_services,omitempty"`
+	// Only for a plugin that brings a certificate of its own, as go-plugin's
+	// AutoMTLS does: the same socket, by the id to give to GRPCBroker.Dial. It
+	// has to be dialled within five seconds. Otherwise 0.
+	HostBrokerId  uint32 `protobuf:"varint,6,opt,name=host_broker_id,json=hostBrokerId,proto3" json:"host_broker_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,6 +110,13 @@ func (x *InitRequest) GetHostServices() []string {
 		return x.HostServices
 	}
 	return nil
+}
+
+func (x *InitRequest) GetHostBrokerId() uint32 {
+	if x != nil {
+		return x.HostBrokerId
+	}
+	return 0
 }
 
 type InitResponse struct {
@@ -1154,14 +1165,15 @@ var File_plugin_proto protoreflect.FileDescriptor
 
 const file_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\fplugin.proto\x12\x11secrets.plugin.v1\"\xc0\x01\n" +
+	"\fplugin.proto\x12\x11secrets.plugin.v1\"\xe6\x01\n" +
 	"\vInitRequest\x12!\n" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\x12%\n" +
 	"\x0eprotocol_minor\x18\x02 \x01(\rR\rprotocolMinor\x12\x1f\n" +
 	"\vplugin_name\x18\x03 \x01(\tR\n" +
 	"pluginName\x12!\n" +
 	"\fhost_address\x18\x04 \x01(\tR\vhostAddress\x12#\n" +
-	"\rhost_services\x18\x05 \x03(\tR\fhostServices\"D\n" +
+	"\rhost_services\x18\x05 \x03(\tR\fhostServices\x12$\n" +
+	"\x0ehost_broker_id\x18\x06 \x01(\rR\fhostBrokerId\"D\n" +
 	"\fInitResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
 	"\bservices\x18\x02 \x03(\tR\bservices\"\x11\n" +

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -49,6 +50,14 @@ func NewIdentity() (Identity, error) {
 // and server of the plugin's own callback socket. Each call returns a new
 // configuration.
 func (i Identity) HostTLS() *tls.Config { return mutual(i.host, i.plugin) }
+
+// WithPlugin is the identity of a launch whose plugin does not use the
+// certificate that it was given: from now on the host trusts that plugin's own
+// and no other.
+func (i Identity) WithPlugin(certificate *x509.Certificate) Identity {
+	i.plugin = certificate
+	return i
+}
 
 // Bootstrap is the plugin's part, for [WriteBootstrap].
 func (i Identity) Bootstrap() Bootstrap { return i.bootstrap }
@@ -104,6 +113,8 @@ func newTemplate(name string) (*x509.Certificate, error) {
 	}, nil
 }
 
+var errOtherCertificate = errors.New("the other end shows another certificate than agreed")
+
 // mutual is the TLS configuration of either side: it shows own, and accepts
 // nobody but peer.
 func mutual(own tls.Certificate, peer *x509.Certificate) *tls.Config {
@@ -116,5 +127,11 @@ func mutual(own tls.Certificate, peer *x509.Certificate) *tls.Config {
 		ClientCAs:    trusted,
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ServerName:   Authority,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 || !state.PeerCertificates[0].Equal(peer) {
+				return errOtherCertificate // one that peer vouches for is not peer
+			}
+			return nil
+		},
 	}
 }

@@ -2,8 +2,15 @@ package pluginwire_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -117,6 +124,74 @@ func TestIdentityTrustsNobodyElse(t *testing.T) {
 				t.Errorf("server %v, client %v: both should fail", serverErr, clientErr)
 			}
 		})
+	}
+}
+
+// A plugin that brings its own certificate is trusted by that alone: no more by
+// the one that it was given, and not by what its own would vouch for.
+func TestIdentityWithPlugin(t *testing.T) {
+	t.Parallel()
+	ours := newIdentity(t)
+	block, _ := pem.Decode([]byte(ours.Bootstrap().HostCert))
+	host, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, stranger := newBare(t, nil, host), newBare(t, nil, host)
+	vouched := newBare(t, own, host)
+	trusting := ours.WithPlugin(own.Certificates[0].Leaf)
+	for name, c := range map[string]struct {
+		plugin  *tls.Config
+		trusted bool
+	}{
+		"its own":                 {own, true},
+		"what it was given":       {pluginTLS(t, ours), false},
+		"signed by its own":       {vouched, false},
+		"its like from elsewhere": {stranger, false},
+	} {
+		serverErr, clientErr := handshake(t, c.plugin, trusting.HostTLS())
+		if trusted := serverErr == nil && clientErr == nil; trusted != c.trusted {
+			t.Errorf("host calls %s: %v, %v", name, serverErr, clientErr)
+		}
+		serverErr, clientErr = handshake(t, trusting.HostTLS(), c.plugin)
+		if trusted := serverErr == nil && clientErr == nil; trusted != c.trusted {
+			t.Errorf("%s calls host: %v, %v", name, serverErr, clientErr)
+		}
+	}
+}
+
+// newBare is the end of a plugin with a new certificate, signed by itself or
+// that of another.
+func newBare(t *testing.T, signer *tls.Config, host *x509.Certificate) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+	}
+	parent, signingKey, chain := template, any(key), [][]byte(nil)
+	if signer != nil {
+		parent, signingKey = signer.Certificates[0].Leaf, signer.Certificates[0].PrivateKey
+		chain = signer.Certificates[0].Certificate
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signingKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(host)
+	return &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: append([][]byte{der}, chain...), PrivateKey: key, Leaf: leaf}},
+		RootCAs:      pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, ServerName: "localhost",
 	}
 }
 

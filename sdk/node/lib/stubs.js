@@ -289,6 +289,10 @@ export default {
                       "rule": "repeated",
                       "type": "string",
                       "id": 5
+                    },
+                    "hostBrokerId": {
+                      "type": "uint32",
+                      "id": 6
                     }
                   }
                 },

@@ -39,6 +39,7 @@ func behaviours() map[string]behaviour {
 		"prolix":    {declares: []*pluginpb.Secret{{Name: "P", Description: strings.Repeat("d", 5000)}}},
 		"badname":   {declares: secret("no good\nname")},
 		"twice":     {declares: append(secret("TWICE"), &pluginpb.Secret{Name: "TWICE", Description: "again"})},
+		"twofaced":  {ownCert: true, declares: secret("HEALTHY_KEY"), start: (*misbehave).showBothFaces},
 		"greedy":    {declares: secret("GREEDY_KEY"), start: (*misbehave).ask},
 		"batcher": {declares: append(secret("HEALTHY_KEY"), secret("UNSET_KEY")...), start: func(m *misbehave) {
 			report("batch %s", m.getMany("HEALTHY_KEY", "UNSET_KEY", "HEALTHY_KEY"))
@@ -129,7 +130,13 @@ func flood() {
 
 // snoop tells what it can find of its host.
 func snoop() {
+	var names []string
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		names = append(names, name)
+	}
 	report("env %q", os.Environ())
+	report("variables %s.", strings.Join(names, ","))
 	folder, _ := os.Getwd()
 	report("cwd %s", folder)
 	input := make(chan int)

@@ -27,6 +27,13 @@ func (m *misbehave) get(name, actorID string) string {
 	return "got it from " + r.GetSource()
 }
 
+// showBothFaces asks with each of its certificates.
+func (m *misbehave) showBothFaces() {
+	report("with what it was given: %s", m.get("HEALTHY_KEY", "demo"))
+	m.host = m.brokers
+	report("with its own: %s", m.get("HEALTHY_KEY", "demo"))
+}
+
 // useForEver is the life of a good plugin.
 func (m *misbehave) useForEver() {
 	for {

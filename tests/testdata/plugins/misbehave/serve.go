@@ -27,6 +27,7 @@ type behaviour struct {
 	stays    bool             // when its standard input ends
 	codec    bool             // answers RegisterSecrets with far too much
 	hooks    *hooks           // its optional services
+	ownCert  bool             // lets go-plugin make its certificate
 }
 
 // misbehave serves the protocol by hand, without the pluginapi that would keep
@@ -41,6 +42,8 @@ type misbehave struct {
 	tls     *tls.Config
 	host    *grpc.ClientConn
 	address string // of the host
+	broker  *plugin.GRPCBroker
+	brokers *grpc.ClientConn // to the host, if it offered a way through the broker
 }
 
 // The real ones: go-plugin replaces those of package os.
@@ -63,7 +66,7 @@ func serve(b behaviour) {
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: pluginwire.Handshake(),
-		TLSProvider:     func() (*tls.Config, error) { return config, nil },
+		TLSProvider:     provider(b, config),
 		Plugins:         plugin.PluginSet{pluginwire.SetName: set{p: &misbehave{behaviour: b, tls: config}}},
 		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
@@ -78,13 +81,22 @@ func serve(b behaviour) {
 	}
 }
 
+// provider is nil if go-plugin is to make the certificate.
+func provider(b behaviour, config *tls.Config) func() (*tls.Config, error) {
+	if b.ownCert {
+		return nil
+	}
+	return func() (*tls.Config, error) { return config, nil }
+}
+
 // set registers the services in go-plugin's way.
 type set struct {
 	plugin.NetRPCUnsupportedPlugin
 	p *misbehave
 }
 
-func (s set) GRPCServer(_ *plugin.GRPCBroker, server *grpc.Server) error {
+func (s set) GRPCServer(broker *plugin.GRPCBroker, server *grpc.Server) error {
+	s.p.broker = broker
 	pluginpb.RegisterLifecycleServer(server, s.p)
 	pluginpb.RegisterDeclarationsServer(server, s.p)
 	pluginpb.RegisterStarterServer(server, s.p)
@@ -100,7 +112,9 @@ func (set) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (an
 func (m *misbehave) Init(_ context.Context, r *pluginpb.InitRequest) (*pluginpb.InitResponse, error) {
 	m.address = r.GetHostAddress()
 	var err error
-	m.host, err = m.dial(m.address)
+	if m.host, err = m.dial(m.address); err == nil && m.ownCert {
+		m.brokers, err = m.broker.Dial(r.GetHostBrokerId())
+	}
 	return &pluginpb.InitResponse{
 		Version:  "1.2.3\x1b[31m",
 		Services: append(m.hooks.services(), pluginpb.Starter_ServiceDesc.ServiceName),

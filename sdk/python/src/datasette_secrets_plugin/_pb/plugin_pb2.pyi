@@ -7,18 +7,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InitRequest(_message.Message):
-    __slots__ = ("host_version", "protocol_minor", "plugin_name", "host_address", "host_services")
+    __slots__ = ("host_version", "protocol_minor", "plugin_name", "host_address", "host_services", "host_broker_id")
     HOST_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_MINOR_FIELD_NUMBER: _ClassVar[int]
     PLUGIN_NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     HOST_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    HOST_BROKER_ID_FIELD_NUMBER: _ClassVar[int]
     host_version: str
     protocol_minor: int
     plugin_name: str
     host_address: str
     host_services: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, host_version: _Optional[str] = ..., protocol_minor: _Optional[int] = ..., plugin_name: _Optional[str] = ..., host_address: _Optional[str] = ..., host_services: _Optional[_Iterable[str]] = ...) -> None: ...
+    host_broker_id: int
+    def __init__(self, host_version: _Optional[str] = ..., protocol_minor: _Optional[int] = ..., plugin_name: _Optional[str] = ..., host_address: _Optional[str] = ..., host_services: _Optional[_Iterable[str]] = ..., host_broker_id: _Optional[int] = ...) -> None: ...
 
 class InitResponse(_message.Message):
     __slots__ = ("version", "services")
