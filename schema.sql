@@ -147,3 +147,10 @@ create trigger if not exists datasette_secrets_key_events_last
 begin
     select raise(abort, 'events of keys are only ever added');
 end;
+
+-- Seals whose token refused the PIN. Nothing tries them again by itself,
+-- because tokens lock themselves after a few wrong PINs.
+create table if not exists datasette_secrets_refused_pins (
+    seal text primary key,
+    time text not null
+);

@@ -34,11 +34,13 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
 	"github.com/datasette-secrets/datasette-secrets/internal/control"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/hsm"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/source"
+	"github.com/datasette-secrets/datasette-secrets/internal/token"
 	"github.com/datasette-secrets/datasette-secrets/internal/ui"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -56,7 +58,10 @@ type Entry = sandbox.Entry
 //	func main() {
 //		entry := host.Enter(os.Args)
 //		h, err := host.Open(ctx, host.Config{Entry: entry, PluginsDir: "plugins"})
-func Enter(args []string) Entry { return sandbox.Enter(args) }
+func Enter(args []string) Entry {
+	token.Enter(args)
+	return sandbox.Enter(args)
+}
 
 // HideMemory closes this process's memory to other processes of its user and
 // turns core dumps off, because keys are in it. A main should call it right
@@ -91,6 +96,9 @@ type Config struct {
 	// LookupEnv finds environment variables, for secrets and for $env in the
 	// configuration. A nil LookupEnv finds none.
 	LookupEnv func(name string) (string, bool)
+	// HelperEnv is the environment, as NAME=value, of the processes that use
+	// PKCS#11 modules, which find their own configuration in it.
+	HelperEnv []string
 	// Log receives what happens. A nil Log discards it.
 	Log *slog.Logger
 }
@@ -101,7 +109,8 @@ type Host struct {
 	db        *db.DB
 	path      string // of its file
 	door      *vault.Vault
-	control   *control.Server  // nil when this host takes no commands
+	control   *control.Server // nil when this host takes no commands
+	tokens    *hsm.Helper
 	plugins   *pluginhost.Host // nil without a folder of plugins
 	handler   http.Handler
 	signer    signing.Signer
@@ -118,17 +127,22 @@ type Host struct {
 // returns when every plugin is ready or has failed for the first time, or is
 // too slow; a plugin never makes it fail.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.LookupEnv == nil {
-		cfg.LookupEnv = func(string) (string, bool) { return "", false }
-	}
+	cfg = cfg.withDefaults()
 	h := &Host{log: cfg.Log}
 	if err := h.open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, h.Close(context.WithoutCancel(ctx)))
 	}
 	return h, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.LookupEnv == nil {
+		c.LookupEnv = func(string) (string, bool) { return "", false }
+	}
+	return c
 }
 
 func (h *Host) open(ctx context.Context, cfg Config) error {
@@ -166,6 +180,7 @@ type base struct {
 	own    config.SecretsConfig
 	policy *access.Policy
 	keys   *keyring.Keyring // as configured; nil without
+	lookup func(name string) (string, bool)
 	door   *vault.Vault
 }
 
@@ -175,7 +190,8 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &base{files: files, loaded: loaded, own: own}
+	b := &base{files: files, loaded: loaded, own: own, lookup: cfg.LookupEnv}
+	h.tokens = NewTokens(cfg)
 	if _, err := b.loaded.Seals(); err != nil {
 		return nil, err
 	}
@@ -315,7 +331,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 		return err
 	}
 	h.handler = ui.Handler(ui.Config{
-		Vault: b.door, Openings: h.openings(b.loaded), Signer: h.signer, Policy: b.policy,
+		Vault: b.door, Openings: h.openings(b.loaded, b.lookup), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
 		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(b.files), Ephemeral: h.Ephemeral(),

@@ -10,6 +10,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
 	"github.com/datasette-secrets/datasette-secrets/internal/control"
+	"github.com/datasette-secrets/datasette-secrets/internal/hsm"
 	"github.com/datasette-secrets/datasette-secrets/internal/seal"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -26,7 +27,7 @@ func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
 		h.warnings = append(h.warnings, `plugins.datasette-secrets.encryption-key is ignored, because the keys of this database are sealed; remove it from the configuration when "datasette-secrets seal verify" is content`)
 	}
 	b.door.Seal()
-	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b.loaded)())
+	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b.loaded, b.lookup)())
 	if err != nil {
 		h.log.Warn("the host is sealed: stored secrets can be neither read nor changed until it is unsealed", "error", err)
 	}
@@ -35,7 +36,7 @@ func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
 
 // openings returns a function that makes means of what the configuration has
 // for seals. What cannot be used at the moment is logged and left out.
-func (h *Host) openings(loaded *config.Config) func() []vault.Opening {
+func (h *Host) openings(loaded *config.Config, lookup func(string) (string, bool)) func() []vault.Opening {
 	return func() []vault.Opening {
 		configured, err := loaded.Seals()
 		if err != nil {
@@ -43,7 +44,7 @@ func (h *Host) openings(loaded *config.Config) func() []vault.Opening {
 		}
 		var all []vault.Opening
 		for _, c := range configured {
-			means, err := means(c)
+			means, err := h.means(c, lookup)
 			if err != nil {
 				h.log.Warn("a seal cannot be tried", "seal", c.Name, "error", err)
 				continue
@@ -54,7 +55,7 @@ func (h *Host) openings(loaded *config.Config) func() []vault.Opening {
 	}
 }
 
-func means(c config.SealMeans) (seal.Means, error) {
+func (h *Host) means(c config.SealMeans, lookup func(string) (string, bool)) (seal.Means, error) {
 	if c.Err != nil {
 		return nil, c.Err
 	}
@@ -65,7 +66,16 @@ func means(c config.SealMeans) (seal.Means, error) {
 	case config.SealKey:
 		return seal.ByKey(secrets.NewValue(c.Text))
 	}
-	return nil, fmt.Errorf("%w: a seal by %s is not known", secrets.ErrInvalid, c.Way)
+	return h.tokens.Token(hsm.Config{
+		URI: c.Text, PIN: secrets.NewValue(strings.TrimRight(c.PIN, "\n")),
+		AllowPKCS1: c.AllowPKCS1, Timeout: c.Timeout, LookupEnv: lookup,
+	})
+}
+
+// NewTokens returns what starts the processes that use PKCS#11 modules, for
+// commands about tokens.
+func NewTokens(cfg Config) *hsm.Helper {
+	return &hsm.Helper{Entered: cfg.Entry != Entry{}, Env: cfg.HelperEnv}
 }
 
 // Keys is an open database for commands about its keys: there are no plugins
@@ -78,6 +88,7 @@ type Keys struct {
 // OpenKeys reads the configuration and opens the database, whose keys stay
 // sealed if they are.
 func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
+	cfg = cfg.withDefaults()
 	h := &Host{log: cfg.Log}
 	base, err := h.prepare(ctx, cfg)
 	if err != nil {
@@ -96,8 +107,11 @@ func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
 // Door is the vault over the database.
 func (k *Keys) Door() *vault.Vault { return k.base.door }
 
+// Tokens starts the processes that use PKCS#11 modules.
+func (k *Keys) Tokens() *hsm.Helper { return k.host.tokens }
+
 // Configured are the means that the configuration has for seals.
-func (k *Keys) Configured() []vault.Opening { return k.host.openings(k.base.loaded)() }
+func (k *Keys) Configured() []vault.Opening { return k.host.openings(k.base.loaded, k.base.lookup)() }
 
 // Leave gives up the seals in favour of the configured encryption key; see
 // vault.LeaveSeals.

@@ -22,6 +22,7 @@ func direct() map[string]string {
 		"github.com/hashicorp/go-plugin":            "plugins as subprocesses over gRPC",
 		"github.com/mattn/go-sqlite3":               "SQLite",
 		"github.com/microcosm-cc/bluemonday":        "the few tags allowed in descriptions",
+		"github.com/miekg/pkcs11":                   "HSMs, smart cards and TPMs, through their makers' modules",
 		"github.com/rogpeppe/go-internal":           "tests: scripts for the command line",
 		"github.com/spf13/cobra":                    "commands, flags and shell completion",
 		"go.yaml.in/yaml/v3":                        "the syntax of YAML; its meaning is ours",

@@ -33,6 +33,8 @@ func floors() map[string]int {
 		"internal/sandbox":       2,
 		"internal/seal":          2,
 		"internal/source":        2,
+		"internal/token":         2,
+		"internal/hsm":           3,
 		"internal/vault":         3,
 		"pluginapi":              3,
 		"internal/pluginhost":    4,

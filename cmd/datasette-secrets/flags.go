@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -70,8 +72,17 @@ func (f *hostFlags) config(sys system, files []string, log *slog.Logger) host.Co
 	cfg := f.databaseFlags.config(sys, files)
 	cfg.Immutable, cfg.Create, cfg.PluginsDir = f.immutable, f.create, f.pluginsDir
 	cfg.Secret, cfg.Root, cfg.DefaultDeny = f.signingSecret(sys), f.root, f.defaultDeny
-	cfg.VersionNote, cfg.Log, cfg.Entry = f.versionNote, log, sys.entry
+	cfg.VersionNote, cfg.Log = f.versionNote, log
+	cfg.Entry, cfg.HelperEnv = sys.entry, helperEnv(sys.environ)
 	return cfg
+}
+
+// helperEnv is what of the environment a process with a PKCS#11 module of
+// somebody else gets: nothing that may be a secret of this program.
+func helperEnv(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(variable string) bool {
+		return strings.HasPrefix(variable, "DATASETTE_")
+	})
 }
 
 func (f *hostFlags) signingSecret(sys system) string {

@@ -27,6 +27,7 @@ type system struct {
 	stdout    io.Writer
 	stderr    io.Writer
 	lookupEnv func(string) (string, bool)
+	environ   []string
 	entry     host.Entry
 }
 
@@ -36,7 +37,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "Warning:", err) // an old kernel; everything else works
 	}
 	ctx, stop := untilSignal()
-	code := run(ctx, os.Args[1:], system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, entry})
+	code := run(ctx, os.Args[1:], system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv, os.Environ(), entry})
 	stop()
 	os.Exit(code)
 }
@@ -98,7 +99,7 @@ Exit codes:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(newGenerateKey())
-	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newSeal(sys), newCreateToken(sys), newGenerateKey(), group)
+	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newSeal(sys), newHSM(sys), newCreateToken(sys), newGenerateKey(), group)
 	return root
 }
 

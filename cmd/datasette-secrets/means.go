@@ -8,12 +8,15 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/host"
+	"github.com/datasette-secrets/datasette-secrets/internal/hsm"
 	"github.com/datasette-secrets/datasette-secrets/internal/seal"
+	"github.com/datasette-secrets/datasette-secrets/internal/token"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -28,6 +31,38 @@ type newSealFlags struct {
 	keyFile        string
 	keyEnv         string
 	workFactor     int
+	hsmFlags
+}
+
+// hsmFlags name a key in a token, and how it is used.
+type hsmFlags struct {
+	uri        string
+	mechanism  string
+	allowPKCS1 bool
+	timeout    time.Duration
+}
+
+func (f *hsmFlags) add(cmd *cobra.Command, uriHelp string) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.uri, "uri", "", uriHelp)
+	flags.StringVar(&f.mechanism, "mechanism", "", "how the token wraps, one of "+strings.Join(token.MechanismNames(), ", ")+"; the first that works if not given")
+	flags.BoolVar(&f.allowPKCS1, "allow-rsa-pkcs1", false, "also use rsa-pkcs1, with which some tokens can be made to decrypt for others")
+	flags.DurationVar(&f.timeout, "timeout", hsm.DefaultTimeout, "how long one use of the token may take")
+}
+
+// token returns the key that the flags, or another URI, name. The PIN is asked
+// for at the terminal if the URI has no pin-source.
+func (f *hsmFlags) token(sys system, tokens *hsm.Helper, uri string) (*hsm.Token, error) {
+	return tokens.Token(hsm.Config{
+		URI: uri, Mechanism: f.mechanism, AllowPKCS1: f.allowPKCS1, Timeout: f.timeout, LookupEnv: sys.lookupEnv,
+		AskPIN: func(ctx context.Context) (secrets.Value, error) {
+			pin, err := askPassphrase(ctx, "PIN of the token", false)
+			if errors.Is(err, errNoTerminal) {
+				err = usagef("There is no terminal to ask for the PIN: name it by pin-source=file:PATH or pin-source=env:NAME in the URI.")
+			}
+			return pin, err
+		},
+	})
 }
 
 func (f *newSealFlags) add(cmd *cobra.Command) {
@@ -38,14 +73,15 @@ func (f *newSealFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.keyFile, "key-file", "", "the new seal is the key in this file, as generate-encryption-key prints it")
 	flags.StringVar(&f.keyEnv, "key-env", "", "the new seal is the key in this environment variable")
 	flags.IntVar(&f.workFactor, "work-factor", 0, "logarithm of the work to try one passphrase, 10 to 20 (default 18: about a second)")
-	cmd.MarkFlagsMutuallyExclusive("passphrase", "passphrase-file", "generate-passphrase", "key-file", "key-env")
+	f.hsmFlags.add(cmd, "the new seal is the key in a PKCS#11 token with this URI (RFC 7512)")
+	cmd.MarkFlagsMutuallyExclusive("passphrase", "passphrase-file", "generate-passphrase", "key-file", "key-env", "uri")
 	cmd.MarkFlagFilename("passphrase-file")
 	cmd.MarkFlagFilename("key-file")
 }
 
 // given reports whether any means were named.
 func (f *newSealFlags) given() bool {
-	return f.ask || f.generate || f.passphraseFile != "" || f.keyFile != "" || f.keyEnv != ""
+	return f.ask || f.generate || f.passphraseFile != "" || f.keyFile != "" || f.keyEnv != "" || f.uri != ""
 }
 
 // kind is the kind of the new seal, which is also its name if none is given.
@@ -53,14 +89,19 @@ func (f *newSealFlags) kind() seal.Kind {
 	if f.keyFile != "" || f.keyEnv != "" {
 		return seal.Key
 	}
+	if f.uri != "" {
+		return seal.PKCS11
+	}
 	return seal.Passphrase
 }
 
 // means makes the means of the new seal. show tells the operator a passphrase
 // that was made up; it is called once the seal is stored.
-func (f *newSealFlags) means(ctx context.Context, sys system) (means seal.Means, show func(), err error) {
+func (f *newSealFlags) means(ctx context.Context, sys system, tokens *hsm.Helper) (means seal.Means, show func(), err error) {
 	show = func() {}
 	switch {
+	case f.uri != "":
+		means, err = f.token(sys, tokens, f.uri)
 	case f.keyFile != "":
 		means, err = keyFromFile(sys, f.keyFile)
 	case f.keyEnv != "":
@@ -81,7 +122,7 @@ func (f *newSealFlags) means(ctx context.Context, sys system) (means seal.Means,
 		}
 	}
 	if errors.Is(err, errNoTerminal) {
-		err = usagef("There is no terminal to ask for a passphrase: give --passphrase-file, --generate-passphrase, --key-file or --key-env.")
+		err = usagef("There is no terminal to ask for a passphrase: give --passphrase-file, --generate-passphrase, --key-file, --key-env or --uri.")
 	}
 	return means, show, err
 }
@@ -91,6 +132,8 @@ type openFlags struct {
 	passphraseFiles []string
 	keyFiles        []string
 	keyEnvs         []string
+	uris            []string
+	retryPIN        bool
 }
 
 func (f *openFlags) add(cmd *cobra.Command) {
@@ -98,6 +141,8 @@ func (f *openFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.passphraseFiles, "with-passphrase-file", nil, "open a seal with the passphrase in this file; - reads standard input; may be repeated")
 	flags.StringArrayVar(&f.keyFiles, "with-key-file", nil, "open a seal with the key in this file; may be repeated")
 	flags.StringArrayVar(&f.keyEnvs, "with-key-env", nil, "open a seal with the key in this environment variable; may be repeated")
+	flags.StringArrayVar(&f.uris, "with-uri", nil, "open a seal with the key in a PKCS#11 token with this URI; may be repeated")
+	flags.BoolVar(&f.retryPIN, "retry-pin", false, "try the token of a seal although it refused the PIN before, which has been corrected")
 	cmd.MarkFlagFilename("with-passphrase-file")
 	cmd.MarkFlagFilename("with-key-file")
 }
@@ -107,7 +152,7 @@ func (f *openFlags) add(cmd *cobra.Command) {
 func (f *openFlags) openings(ctx context.Context, sys system, keys *host.Keys) ([]vault.Opening, error) {
 	var all []vault.Opening
 	add := func(means seal.Means, err error) error {
-		all = append(all, vault.Opening{Means: means})
+		all = append(all, vault.Opening{Means: means, RetryPIN: f.retryPIN})
 		return err
 	}
 	for _, path := range f.passphraseFiles {
@@ -125,10 +170,19 @@ func (f *openFlags) openings(ctx context.Context, sys system, keys *host.Keys) (
 			return nil, err
 		}
 	}
+	for _, uri := range f.uris {
+		if err := add((&hsmFlags{allowPKCS1: true}).token(sys, keys.Tokens(), uri)); err != nil {
+			return nil, err
+		}
+	}
 	if len(all) > 0 {
 		return all, nil
 	}
-	return askable(ctx, keys)
+	all, err := askable(ctx, keys)
+	for i := range all {
+		all[i].RetryPIN = f.retryPIN
+	}
+	return all, err
 }
 
 // askable are the configured means, and a question for each other passphrase.

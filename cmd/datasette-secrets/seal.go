@@ -80,7 +80,7 @@ func newSealMake(sys system, use, short string, make func(context.Context, *host
 		Short: short,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return withKeys(cmd, sys, flags, files, func(ctx context.Context, k *host.Keys) error {
-				means, show, err := sealFlags.means(ctx, sys)
+				means, show, err := sealFlags.means(ctx, sys, k.Tokens())
 				if err != nil {
 					return err
 				}
@@ -110,7 +110,7 @@ func newSealAdd(sys system) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				means, show, err := sealFlags.means(ctx, sys)
+				means, show, err := sealFlags.means(ctx, sys, k.Tokens())
 				if err != nil {
 					return err
 				}
@@ -327,7 +327,7 @@ because what opened it is known to others; then unseal running hosts again.`,
 					fmt.Fprintln(sys.stderr, "There is a new root key. Unseal running hosts again.")
 					return nil
 				}
-				means, show, err := sealFlags.means(ctx, sys)
+				means, show, err := sealFlags.means(ctx, sys, k.Tokens())
 				if err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The ways to open a seal that a configuration can name, each after its key.
@@ -21,7 +22,10 @@ type SealMeans struct {
 	Way  string // SealPassphrase, SealKey or SealURI
 	Text string // the passphrase, key or URI, as resolved
 	PIN  string // of a token, if the entry has one
-	Err  error  // why this one cannot be tried; the others can
+	// AllowPKCS1 lets a token be used with RSA and PKCS #1 v1.5.
+	AllowPKCS1 bool
+	Timeout    time.Duration // of one use of a token; 0: the default
+	Err        error         // why this one cannot be tried; the others can
 }
 
 // Format writes a fixed text for every verb.
@@ -70,18 +74,26 @@ func (c *Config) sealMeans(path string, entry map[string]any) (SealMeans, error)
 				return m, fmt.Errorf("%s: has both %s and %s; give each seal an entry of its own", path, m.Way, key)
 			}
 			m.Way = key
-		case "pin":
+		case "pin", "allow-rsa-pkcs1", "timeout":
 		default:
-			return m, fmt.Errorf("%s: unknown key %q; %s", path, clip(key), suggestion(key, []string{SealPassphrase, SealKey, SealURI, "pin"}))
+			return m, fmt.Errorf("%s: unknown key %q; %s", path, clip(key), suggestion(key, []string{SealPassphrase, SealKey, SealURI, "pin", "allow-rsa-pkcs1", "timeout"}))
 		}
 	}
 	if m.Way == "" {
 		return m, fmt.Errorf("%s: should have passphrase, key or uri", path)
 	}
-	if _, ok := entry["pin"]; ok && m.Way != SealURI {
-		return m, fmt.Errorf("%s: a pin belongs to a uri", path)
+	for _, key := range []string{"pin", "allow-rsa-pkcs1", "timeout"} {
+		if _, ok := entry[key]; ok && m.Way != SealURI {
+			return m, fmt.Errorf("%s: %s belongs to a uri", path, key)
+		}
 	}
 	var err error
+	if m.AllowPKCS1, err = flagOf(path, entry, "allow-rsa-pkcs1"); err != nil {
+		return m, err
+	}
+	if m.Timeout, err = tokenTimeout(path, entry["timeout"]); err != nil {
+		return m, err
+	}
 	if m.Way == SealURI {
 		if m.Text, err = sealURI(path, entry[SealURI]); err != nil {
 			return m, err
@@ -93,6 +105,28 @@ func (c *Config) sealMeans(path string, entry map[string]any) (SealMeans, error)
 		m.PIN, m.Err, err = c.hidden(path+".pin", entry["pin"])
 	}
 	return m, err
+}
+
+func flagOf(path string, entry map[string]any, key string) (bool, error) {
+	v, ok := entry[key].(bool)
+	if !ok && entry[key] != nil {
+		return false, fmt.Errorf("%s.%s: should be true or false, without quotes, not %s", path, key, kind(entry[key]))
+	}
+	return v, nil
+}
+
+// maxTokenTimeout bounds how long one use of a token may take, in seconds.
+const maxTokenTimeout = 600
+
+func tokenTimeout(path string, v any) (time.Duration, error) {
+	if v == nil {
+		return 0, nil
+	}
+	seconds, ok := v.(int64)
+	if !ok || seconds < 1 || seconds > maxTokenTimeout {
+		return 0, fmt.Errorf("%s.timeout: should be a number of seconds from 1 to %d", path, maxTokenTimeout)
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // sealURI reads the URI of an object. A PIN has no place in a configuration,

@@ -67,7 +67,7 @@ func TestSealsRefuses(t *testing.T) {
 		`{"a": {"uri": "pkcs11:token=a", "pin": "hunter2"}}`:   "not the text itself",
 		`{"a": {"uri": {"$env": "X"}}}`:                        "should be a text",
 		`{"a": {"uri": "pkcs11:token=a?Pin-Value=hunter2"}}`:   "pin-value is refused",
-		`{"a": {"key": {"$env": "X"}, "pin": {"$env": "X"}}}`:  "a pin belongs to a uri",
+		`{"a": {"key": {"$env": "X"}, "pin": {"$env": "X"}}}`:  "pin belongs to a uri",
 		`{"a": {"key": {"$env": "X"}, "uri": "pkcs11:"}}`:      "both",
 		`{"a": {"keys": {"$env": "X"}}}`:                       `did you mean "key"`,
 	} {

@@ -28,6 +28,7 @@ func migrations() []migration {
 		{"0002-plugins", makeTables},
 		{"0003-seals", makeTables},
 		{"0004-bindings", makeTables},
+		{"0005-refused-pins", makeTables},
 	}
 }
 

@@ -12,6 +12,8 @@ type Seal struct {
 	MAC        []byte
 	CreatedAt  string
 	CreatedBy  string
+
+	PINRefusedAt string // empty: it was not, or an operator has acted since
 }
 
 // SealedKey is one row of datasette_secrets_keys.
@@ -38,15 +40,17 @@ type KeyEvent struct {
 // Seals returns every seal, oldest first.
 func (t *Tx) Seals() ([]Seal, error) {
 	return collect(t, "reading the seals", func(scan scanner) (s Seal, err error) {
-		err = scan(&s.Name, &s.Kind, &s.Parameters, &s.Wrapped, &s.RootID, &s.MAC, &s.CreatedAt, &s.CreatedBy)
+		err = scan(&s.Name, &s.Kind, &s.Parameters, &s.Wrapped, &s.RootID, &s.MAC, &s.CreatedAt, &s.CreatedBy, &s.PINRefusedAt)
 		return s, err
 	}, `
-		select name, kind, parameters, wrapped, root_id, mac, created_at, coalesce(created_by, '')
-		from datasette_secrets_seals order by rowid`)
+		select s.name, s.kind, s.parameters, s.wrapped, s.root_id, s.mac, s.created_at, coalesce(s.created_by, ''),
+			coalesce(p.time, '')
+		from datasette_secrets_seals s left join datasette_secrets_refused_pins p on p.seal = s.name
+		order by s.rowid`)
 }
 
 // PutSeal stores a seal, instead of one of the same name, if there is one. It
-// takes everything but CreatedAt.
+// takes everything but CreatedAt and PINRefusedAt.
 func (t *Tx) PutSeal(s Seal) error {
 	return classify("storing a seal", t.exec(`
 		insert into datasette_secrets_seals (name, kind, parameters, wrapped, root_id, mac, created_at, created_by)
@@ -61,6 +65,18 @@ func (t *Tx) PutSeal(s Seal) error {
 // DeleteSeal removes a seal.
 func (t *Tx) DeleteSeal(name string) error {
 	return classify("removing a seal", t.exec("delete from datasette_secrets_seals where name = ?", name))
+}
+
+// RefusePIN records that the token of a seal refused the PIN.
+func (t *Tx) RefusePIN(seal string) error {
+	return classify("recording a refused PIN", t.exec(`
+		insert into datasette_secrets_refused_pins (seal, time) values (?, ?)
+		on conflict (seal) do update set time = excluded.time`, seal, t.now.Format(time.DateTime)))
+}
+
+// AcceptPIN forgets that the token of a seal refused the PIN.
+func (t *Tx) AcceptPIN(seal string) error {
+	return classify("forgetting a refused PIN", t.exec("delete from datasette_secrets_refused_pins where seal = ?", seal))
 }
 
 // SealedKeys returns the keys of a sealed keyring, the encrypting one first.

@@ -66,6 +66,10 @@ type Means interface {
 	Unwrap(ctx context.Context, parameters string, wrapped, root []byte) error
 }
 
+// ErrPIN: the token of a seal refused the PIN. Another try may lock the token,
+// so nothing may try again by itself. It is also ErrDenied.
+var ErrPIN = fmt.Errorf("%w: the token refused the PIN", secrets.ErrDenied)
+
 // Record is a seal as it is stored.
 type Record struct {
 	Name       string

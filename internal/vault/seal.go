@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -197,7 +198,7 @@ func (v *Vault) RemoveSeal(ctx context.Context, caller secrets.Caller, openings 
 	if len(stored.seals) == 1 {
 		return fmt.Errorf("%w: %q is the last seal, without which nothing opens the keys; add another one first", secrets.ErrInvalid, name)
 	}
-	others := sealedKeyring{keys: stored.keys, seals: slices.DeleteFunc(slices.Clone(stored.seals), func(s db.Seal) bool { return s.Name == name })}
+	others := sealedKeyring{keys: stored.keys, notePIN: stored.notePIN, seals: slices.DeleteFunc(slices.Clone(stored.seals), func(s db.Seal) bool { return s.Name == name })}
 	root, _, err := others.open(ctx, openings)
 	if err != nil {
 		return fmt.Errorf("a seal that stays has to be opened before %q is removed: %w", name, err)
@@ -207,7 +208,7 @@ func (v *Vault) RemoveSeal(ctx context.Context, caller secrets.Caller, openings 
 		if err := stored.mustStay(tx); err != nil {
 			return err
 		}
-		if err := tx.DeleteSeal(name); err != nil {
+		if err := errors.Join(tx.DeleteSeal(name), tx.AcceptPIN(name)); err != nil {
 			return err
 		}
 		return recordKeyEvent(tx, caller, eventRemove, name, nil)
@@ -243,7 +244,7 @@ func (v *Vault) RewrapSeal(ctx context.Context, caller secrets.Caller, openings 
 		if err := stored.mustStay(tx); err != nil {
 			return err
 		}
-		if err := tx.PutSeal(sealRow(record, caller)); err != nil {
+		if err := errors.Join(tx.PutSeal(sealRow(record, caller)), tx.AcceptPIN(name)); err != nil {
 			return err
 		}
 		return recordKeyEvent(tx, caller, eventRewrap, name, nil)

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ import (
 type Opening struct {
 	Seal  string
 	Means seal.Means
+	// RetryPIN tries a seal although its token refused the PIN before: an
+	// operator has corrected it.
+	RetryPIN bool
 }
 
 func (o Opening) fits(s db.Seal) bool {
@@ -29,6 +33,9 @@ func (o Opening) fits(s db.Seal) bool {
 type sealedKeyring struct {
 	seals []db.Seal      // oldest first
 	keys  []db.SealedKey // the encrypting one first
+
+	// notePIN records whether the token of a seal took the PIN.
+	notePIN func(ctx context.Context, seal string, refused bool) error
 }
 
 func (v *Vault) readSealed(ctx context.Context) (stored sealedKeyring, err error) {
@@ -36,7 +43,19 @@ func (v *Vault) readSealed(ctx context.Context) (stored sealedKeyring, err error
 		stored, err = readSealedIn(tx)
 		return err
 	})
+	stored.notePIN = v.notePIN
 	return stored, err
+}
+
+// notePIN remembers a refused PIN in the database, so that also a host that is
+// started again and again gives it to the token only once.
+func (v *Vault) notePIN(ctx context.Context, seal string, refused bool) error {
+	return v.commit(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+		if refused {
+			return tx.RefusePIN(seal)
+		}
+		return tx.AcceptPIN(seal)
+	})
 }
 
 func readSealedIn(tx *db.Tx) (stored sealedKeyring, err error) {
@@ -115,7 +134,7 @@ func (s sealedKeyring) open(ctx context.Context, openings []Opening) (*seal.Root
 			if !opening.fits(one) {
 				continue
 			}
-			root, err := sealRecord(one).Open(ctx, opening.Means)
+			root, err := s.try(ctx, one, opening)
 			if err == nil {
 				return root, one.Name, nil
 			}
@@ -126,6 +145,24 @@ func (s sealedKeyring) open(ctx context.Context, openings []Opening) (*seal.Root
 		return nil, "", fmt.Errorf("%w: nothing was given that could open one of the seals %s", secrets.ErrSealed, s.names())
 	}
 	return nil, "", manyErrors(failures)
+}
+
+// try tries one opening on one seal. A PIN that was refused is not tried again
+// until an operator says so.
+func (s sealedKeyring) try(ctx context.Context, one db.Seal, opening Opening) (*seal.Root, error) {
+	if one.PINRefusedAt != "" && !opening.RetryPIN {
+		return nil, fmt.Errorf("the seal %q is not tried: %w at %s UTC; correct it, and then: datasette-secrets seal verify --retry-pin", one.Name, seal.ErrPIN, one.PINRefusedAt)
+	}
+	root, err := sealRecord(one).Open(ctx, opening.Means)
+	if refused := errors.Is(err, seal.ErrPIN); refused || err == nil && one.PINRefusedAt != "" {
+		if note := s.notePIN(ctx, one.Name, refused); note != nil {
+			err = errors.Join(err, note)
+		}
+	}
+	if err != nil && root != nil {
+		root.Wipe()
+	}
+	return root, err
 }
 
 // openRing opens the keyring.
@@ -157,7 +194,7 @@ func (s sealedKeyring) remake(ctx context.Context, openings []Opening, root *sea
 
 // proven returns the means that open a seal as it is.
 func (s sealedKeyring) proven(ctx context.Context, one db.Seal, openings []Opening) (seal.Means, error) {
-	alone := sealedKeyring{seals: []db.Seal{one}}
+	alone := sealedKeyring{seals: []db.Seal{one}, notePIN: s.notePIN}
 	failures := []error{}
 	for _, opening := range openings {
 		if !opening.fits(one) {

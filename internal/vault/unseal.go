@@ -85,7 +85,7 @@ func (v *Vault) VerifySeals(ctx context.Context, caller secrets.Caller, openings
 	var checks []SealCheck
 	for _, one := range stored.seals {
 		check := SealCheck{SealInfo: SealInfo{one.Name, seal.Kind(one.Kind), one.Parameters, one.CreatedAt, one.CreatedBy}}
-		alone := sealedKeyring{seals: []db.Seal{one}, keys: stored.keys}
+		alone := sealedKeyring{seals: []db.Seal{one}, keys: stored.keys, notePIN: stored.notePIN}
 		check.Tried = slices.ContainsFunc(openings, func(o Opening) bool { return o.fits(one) })
 		if check.Tried {
 			start := time.Now()
