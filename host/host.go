@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -168,7 +169,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	h.end = end
 	h.background.Go(func() { h.follow(background, decide) })
 	if cfg.Commands && !h.Ephemeral() {
-		h.takeCommands(decide)
+		h.takeCommands(decide, base)
 	}
 	return h.serve(ctx, cfg, base)
 }
@@ -271,8 +272,10 @@ func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files 
 }
 
 // takeCommands lets commands reach this host. It works without them too.
-func (h *Host) takeCommands(decide decider) {
-	server, err := control.Serve(control.Config{Database: h.path, Acts: decide.acts(), Log: h.log})
+func (h *Host) takeCommands(decide decider, b *base) {
+	acts := decide.acts()
+	maps.Copy(acts, h.sealActs(b))
+	server, err := control.Serve(control.Config{Database: h.path, Acts: acts, Log: h.log})
 	if err != nil {
 		h.warnings = append(h.warnings, fmt.Sprintf("commands such as \"plugin restart\" do not reach this host: %v", err))
 		return
@@ -331,7 +334,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 		return err
 	}
 	h.handler = ui.Handler(ui.Config{
-		Vault: b.door, Openings: h.openings(b.loaded, b.lookup), Signer: h.signer, Policy: b.policy,
+		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
 		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(b.files), Ephemeral: h.Ephemeral(),

@@ -27,7 +27,7 @@ func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
 		h.warnings = append(h.warnings, `plugins.datasette-secrets.encryption-key is ignored, because the keys of this database are sealed; remove it from the configuration when "datasette-secrets seal verify" is content`)
 	}
 	b.door.Seal()
-	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b.loaded, b.lookup)())
+	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b, "")())
 	if err != nil {
 		h.log.Warn("the host is sealed: stored secrets can be neither read nor changed until it is unsealed", "error", err)
 	}
@@ -36,15 +36,19 @@ func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
 
 // openings returns a function that makes means of what the configuration has
 // for seals. What cannot be used at the moment is logged and left out.
-func (h *Host) openings(loaded *config.Config, lookup func(string) (string, bool)) func() []vault.Opening {
+// pin is for tokens that have none, and may be empty.
+func (h *Host) openings(b *base, pin string) func() []vault.Opening {
 	return func() []vault.Opening {
-		configured, err := loaded.Seals()
+		configured, err := b.loaded.Seals()
 		if err != nil {
 			h.log.Warn("reading what opens the seals", "error", err)
 		}
 		var all []vault.Opening
 		for _, c := range configured {
-			means, err := h.means(c, lookup)
+			if c.Way == config.SealURI && pin != "" && !h.hasPIN(c, b) {
+				c.PIN = pin
+			}
+			means, err := h.means(c, b.lookup)
 			if err != nil {
 				h.log.Warn("a seal cannot be tried", "seal", c.Name, "error", err)
 				continue
@@ -70,6 +74,12 @@ func (h *Host) means(c config.SealMeans, lookup func(string) (string, bool)) (se
 		URI: c.Text, PIN: secrets.NewValue(strings.TrimRight(c.PIN, "\n")),
 		AllowPKCS1: c.AllowPKCS1, Timeout: c.Timeout, LookupEnv: lookup,
 	})
+}
+
+// hasPIN reports whether the configuration says where the PIN of a token is.
+func (h *Host) hasPIN(c config.SealMeans, b *base) bool {
+	t, err := h.tokens.Token(hsm.Config{URI: c.Text, LookupEnv: b.lookup})
+	return c.PIN != "" || err == nil && t.NamesPIN()
 }
 
 // NewTokens returns what starts the processes that use PKCS#11 modules, for
@@ -111,7 +121,7 @@ func (k *Keys) Door() *vault.Vault { return k.base.door }
 func (k *Keys) Tokens() *hsm.Helper { return k.host.tokens }
 
 // Configured are the means that the configuration has for seals.
-func (k *Keys) Configured() []vault.Opening { return k.host.openings(k.base.loaded, k.base.lookup)() }
+func (k *Keys) Configured() []vault.Opening { return k.host.openings(k.base, "")() }
 
 // Leave gives up the seals in favour of the configured encryption key; see
 // vault.LeaveSeals.

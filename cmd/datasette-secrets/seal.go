@@ -46,10 +46,12 @@ the terminal.`,
 }
 
 // withKeys opens the database for a command about keys.
-func withKeys(cmd *cobra.Command, sys system, flags *hostFlags, files []string, run func(ctx context.Context, k *host.Keys) error) error {
+func withKeys(cmd *cobra.Command, sys system, flags *databaseFlags, files []string, run func(ctx context.Context, k *host.Keys) error) error {
 	ctx := cmd.Context()
 	log := newLog(sys.stderr)
-	keys, err := host.OpenKeys(ctx, flags.config(sys, files, log))
+	cfg := flags.config(sys, files)
+	cfg.Log, cfg.Entry, cfg.HelperEnv = log, sys.entry, helperEnv(sys.environ)
+	keys, err := host.OpenKeys(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -74,7 +76,7 @@ func firstIsName(args []string) (name string, files []string, err error) {
 
 // newSealMake makes the commands that make a sealed keyring.
 func newSealMake(sys system, use, short string, make func(context.Context, *host.Keys, string, seal.Means) error) *cobra.Command {
-	flags, sealFlags, name := &hostFlags{}, &newSealFlags{}, ""
+	flags, sealFlags, name := &databaseFlags{}, &newSealFlags{}, ""
 	cmd := &cobra.Command{
 		Use:   use + " [FILES]...",
 		Short: short,
@@ -100,7 +102,7 @@ func newSealMake(sys system, use, short string, make func(context.Context, *host
 }
 
 func newSealAdd(sys system) *cobra.Command {
-	flags, sealFlags, open, name := &hostFlags{}, &newSealFlags{}, &openFlags{}, ""
+	flags, sealFlags, open, name := &databaseFlags{}, &newSealFlags{}, &openFlags{}, ""
 	cmd := &cobra.Command{
 		Use:   "add [FILES]...",
 		Short: "Add another seal",
@@ -131,7 +133,7 @@ func newSealAdd(sys system) *cobra.Command {
 }
 
 func newSealRemove(sys system) *cobra.Command {
-	flags, open := &hostFlags{}, &openFlags{}
+	flags, open := &databaseFlags{}, &openFlags{}
 	cmd := &cobra.Command{
 		Use:   "remove NAME [FILES]...",
 		Short: "Remove a seal, after another one was opened",
@@ -179,7 +181,7 @@ func newSealJSON(info vault.SealInfo) sealJSON {
 }
 
 func newSealList(sys system) *cobra.Command {
-	flags, asJSON := &hostFlags{}, false
+	flags, asJSON := &databaseFlags{}, false
 	cmd := &cobra.Command{
 		Use:   "list [FILES]...",
 		Short: "List the seals",
@@ -226,7 +228,7 @@ func writeJSON(sys system, v any) error {
 }
 
 func newSealVerify(sys system) *cobra.Command {
-	flags, open, asJSON := &hostFlags{}, &openFlags{}, false
+	flags, open, asJSON := &databaseFlags{}, &openFlags{}, false
 	cmd := &cobra.Command{
 		Use:   "verify [FILES]...",
 		Short: "Try to open the keys with each seal, and change nothing",
@@ -299,7 +301,7 @@ func verdict(checks []vault.SealCheck) error {
 }
 
 func newSealRewrap(sys system) *cobra.Command {
-	flags, sealFlags, open := &hostFlags{}, &newSealFlags{}, &openFlags{}
+	flags, sealFlags, open := &databaseFlags{}, &newSealFlags{}, &openFlags{}
 	cmd := &cobra.Command{
 		Use:   "rewrap [NAME] [FILES]...",
 		Short: "Change what opens one seal or, without NAME, replace the root key under all of them",
@@ -347,7 +349,7 @@ because what opened it is known to others; then unseal running hosts again.`,
 }
 
 func newSealExport(sys system) *cobra.Command {
-	flags, open, name, out := &hostFlags{}, &openFlags{}, "", ""
+	flags, open, name, out := &databaseFlags{}, &openFlags{}, "", ""
 	cmd := &cobra.Command{
 		Use:   "export-key [FILES]...",
 		Short: "Write an encryption key in clear into a new file, for a configuration without seals",
@@ -406,7 +408,7 @@ func writeKey(f *os.File, key secrets.Value) error {
 }
 
 func newSealLeave(sys system) *cobra.Command {
-	flags, open := &hostFlags{}, &openFlags{}
+	flags, open := &databaseFlags{}, &openFlags{}
 	cmd := &cobra.Command{
 		Use:   "leave [FILES]...",
 		Short: "Give the seals up in favour of the configured encryption key",

@@ -54,6 +54,9 @@ func (h *Helper) Token(cfg Config) (*Token, error) {
 	return &Token{helper: h, cfg: cfg, uri: uri}, nil
 }
 
+// NamesPIN reports whether the URI says where the PIN is.
+func (t *Token) NamesPIN() bool { return t.uri.PINFile != "" || t.uri.PINEnv != "" }
+
 // Kind returns seal.PKCS11.
 func (*Token) Kind() seal.Kind { return seal.PKCS11 }
 

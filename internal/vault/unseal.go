@@ -47,6 +47,7 @@ func (v *Vault) Unseal(ctx context.Context, caller secrets.Caller, openings []Op
 	}
 	v.keys.Store(state)
 	v.noteChange()
+	_, _ = v.Adopt(ctx) // what this leaves out is adopted when it is read
 	return name, nil
 }
 
