@@ -104,6 +104,7 @@ def test_changes_and_where_to_go_on_from(hosted):
     assert list(request.names) == ["A", "B"] and request.cursor == ""
     for message in (OPENED, updated("A", 2, "7"), host_pb2.Change(kind=host_pb2.Change.REVOKED, name="B", cursor="8")):
         says.put(message)
+    assert seen.get(timeout=PATIENCE) == Change("opened")  # once
     assert seen.get(timeout=PATIENCE) == Change("updated", "A", 2)
     assert seen.get(timeout=PATIENCE) == Change("revoked", "B", 0)
     says.put(None)  # the host ends the call
@@ -163,6 +164,7 @@ def test_async_watch(hosted):
         _, says = await asyncio.to_thread(server.watches.get, timeout=PATIENCE)
         says.put(OPENED)
         says.put(updated("A", 3, "1"))
+        assert await asyncio.wait_for(seen.get(), PATIENCE) == Change("opened")
         assert await asyncio.wait_for(seen.get(), PATIENCE) == Change("updated", "A", 3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -249,10 +251,10 @@ def test_what_changes_while_it_is_read_is_not_kept(hosted):
     seen = queue.SimpleQueue()
     threading.Thread(target=lambda: seen.put(host.get_secret("A"))).start()
     assert begun.wait(PATIENCE)  # the host has read the old value
-    before = calls._cache.mark("A")
+    before = calls._cache.mark("A").changes
     server.version = 2
     says.put(updated("A", 2, "2"))
-    until(lambda: calls._cache.mark("A") != before)
+    until(lambda: calls._cache.mark("A").changes != before)
     answer.set()
     assert seen.get(timeout=PATIENCE).version == 1
     server.held = None

@@ -20,6 +20,7 @@ them when it needs them::
 whose methods are awaited.
 """
 
+from ._batch import Secrets
 from ._context import Actor, current_actor, current_async_host, current_host
 from ._declaration import Redact, Secret, SecretStatus
 from ._errors import Denied, IntegrityError, NotApproved, NotConfigured, NotSet, Sealed, SecretsError, Unavailable
@@ -47,6 +48,7 @@ __all__ = [
     "Sealed",
     "Secret",
     "SecretStatus",
+    "Secrets",
     "SecretsError",
     "TestResult",
     "Unavailable",

@@ -23,6 +23,7 @@ class Key(NamedTuple):
 class Mark(NamedTuple):
     """What was known of a secret's changes before it was read."""
 
+    at: float
     openings: int
     changes: int
 
@@ -52,17 +53,19 @@ class Cache(Observer):
     def mark(self, name: str) -> Mark | None:
         """Say where the secret stands, before it is read."""
         with self._lock:
-            return Mark(self._openings, self._changes.get(name, 0)) if self._is_open else None
+            return self._now(name) if self._is_open else None
 
     def put(self, key: Key, value: Value, max_age: int, before: Mark | None) -> None:
-        """Keep a value for max_age seconds, unless it changed while it was read."""
+        """Keep a value for max_age seconds since it was asked for, unless it changed since."""
         with self._lock:
-            now = Mark(self._openings, self._changes.get(key.name, 0))
-            if not self._is_open or before != now or max_age <= 0:
+            now = self._now(key.name)
+            if not self._is_open or before is None or before[1:] != now[1:] or now.at >= before.at + max_age:
                 return
+            for old in [old for old, (_, until) in self._kept.items() if now.at >= until]:
+                del self._kept[old]
             if len(self._kept) >= _MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = (value, time.monotonic() + max_age)
+            self._kept[key] = (value, before.at + max_age)
 
     def opened(self) -> None:
         self._forget_all(is_open=True)
@@ -78,6 +81,9 @@ class Cache(Observer):
             self._changes[change.name] = self._changes.get(change.name, 0) + 1
             for key in [key for key in self._kept if key.name == change.name]:
                 del self._kept[key]
+
+    def _now(self, name: str) -> Mark:
+        return Mark(time.monotonic(), self._openings, self._changes.get(name, 0))
 
     def _forget_all(self, is_open: bool | None) -> None:
         with self._lock:

@@ -82,7 +82,7 @@ def serve(plugin: Plugin) -> NoReturn:
     server.stop(None).wait(_EXIT_PATIENCE)
     with contextlib.suppress(OSError):
         os.unlink(address)
-    _leave(0 if stopped and not session.failed else 1, stuck=not stopped)
+    _leave(0 if stopped and session.error is None else 1, stuck=not stopped)
 
 
 def _take_streams() -> tuple[int, int, int]:

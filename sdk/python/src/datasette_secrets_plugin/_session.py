@@ -34,7 +34,7 @@ class Session:
         self.plugin = plugin
         self.leave = leave  # ends the process, for a reason
         self.logger = new_logger("plugin", stderr)
-        self.failed = False  # start has raised an exception
+        self.error: BaseException | None = None  # what start has raised
         self.ended = threading.Event()  # start has returned
         self._connect = connect
         self._stderr = stderr
@@ -118,11 +118,11 @@ class Session:
             self._call_start(hosts)
         except BaseException as error:  # sys.exit would end no more than this thread
             if not self._stopping.is_set():
-                self.failed = True
+                self.error = error
                 self.logger.error("the plugin failed", exc_info=error)
         finally:
             self.ended.set()
-            if self.failed:
+            if self.error is not None:
                 self.leave("start failed")
 
     def _call_start(self, hosts: Hosts) -> None:

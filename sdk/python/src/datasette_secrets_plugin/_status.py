@@ -93,6 +93,17 @@ def received(doing: str, error: grpc.RpcError) -> SecretsError:
     return SecretsError(f"{doing}: {code.name}: {message}")
 
 
+def error_of(doing: str, reason: str) -> SecretsError:
+    """Make the error that a reason stands for."""
+    row = next((row for row in TABLE if row.reason == reason), None)
+    return row.error(f"{doing}: {row.text}") if row else SecretsError(f"{doing}: {clean(reason) or 'internal error'}")
+
+
+def reason_of(error: SecretsError) -> str:
+    """Name the class of an error, as it crosses; empty for what does not."""
+    return next((row.reason for row in TABLE if isinstance(error, row.error)), "")
+
+
 def refuse(context: grpc.ServicerContext, error: BaseException) -> NoReturn:
     """End a call of the host with what it may know of an error: its class."""
     if isinstance(error, TimeoutError):

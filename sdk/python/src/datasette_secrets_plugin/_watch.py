@@ -33,13 +33,19 @@ _FINAL = frozenset(
 class Change:
     """Says that something about a secret is different. It holds no value.
 
-    kind is "updated" when there is a new value, "revoked" when there is none
-    any more or the plugin may not read it, and "resync" when changes may have
-    been missed: then it names no secret, and whatever is kept is to be read
-    again. version is the newest in the database, and 0 when there is none.
+    kind is one of these:
+
+    * "opened", the first of every watch: from here on changes are told, and
+      what is read does not get old unnoticed; it names no secret;
+    * "updated": the secret has a new value;
+    * "revoked": it has none any more, or the plugin may not read it;
+    * "resync": changes may have been missed, and whatever is kept of any secret
+      is to be read again; it names none.
+
+    version is the newest in the host's database, and 0 when there is none.
     """
 
-    kind: Literal["updated", "revoked", "resync"]
+    kind: Literal["opened", "updated", "revoked", "resync"]
     name: str = ""
     version: int = 0
 
@@ -97,6 +103,7 @@ class Watch(Iterator[Change]):
         self._names = names
         self._observer = observer
         self._cursor = ""
+        self._began = False
         self._failures = 0  # since the watch was open last
         self._over = threading.Event()
         self._lock = threading.Lock()  # for the call
@@ -148,13 +155,14 @@ class Watch(Iterator[Change]):
 
     def _take(self, message: host_pb2.Change) -> Change | None:
         self._cursor = message.cursor
-        if message.kind == host_pb2.Change.OPENED:
-            self._failures = 0
-            self._observer.opened()
-            return None
+        self._failures = 0
         change = _change(message)
-        self._observer.changed(change)
-        return change
+        if change.kind != "opened":
+            self._observer.changed(change)
+            return change
+        self._observer.opened()
+        again, self._began = self._began, True
+        return None if again else change
 
     def _pause(self, error: grpc.RpcError | None) -> None:
         """Wait before the watch is opened again."""
@@ -170,6 +178,8 @@ class Watch(Iterator[Change]):
 
 
 def _change(message: host_pb2.Change) -> Change:
+    if message.kind == host_pb2.Change.OPENED:
+        return Change("opened")
     if message.kind == host_pb2.Change.UPDATED:
         return Change("updated", message.name, message.version)
     if message.kind == host_pb2.Change.REVOKED:
