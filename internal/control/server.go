@@ -48,7 +48,7 @@ type Config struct {
 // Server takes commands until it is closed.
 type Server struct {
 	http   *http.Server
-	folder string
+	folder *rundir.Dir
 	path   string   // of the note
 	note   *os.File // locked
 }
@@ -72,15 +72,15 @@ func serve(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket := filepath.Join(folder, socketName)
+	socket := filepath.Join(folder.Path, socketName)
 	listener, err := listen(socket)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
+		return nil, errors.Join(err, folder.Remove())
 	}
 	token := newToken()
 	file, err := claim(path, note{Socket: socket, Token: token, PID: os.Getpid()})
 	if err != nil {
-		return nil, errors.Join(err, listener.Close(), os.RemoveAll(folder))
+		return nil, errors.Join(err, listener.Close(), folder.Remove())
 	}
 	desk := &desk{acts: cfg.Acts, bearer: []byte("Bearer " + token), log: cfg.Log}
 	s := &Server{
@@ -104,7 +104,7 @@ func (s *Server) Close() error {
 	if s.http.Shutdown(ctx) != nil {
 		_ = s.http.Close() // a command that waits is cut off
 	}
-	if err := errors.Join(withdrawn, os.RemoveAll(s.folder)); err != nil {
+	if err := errors.Join(withdrawn, s.folder.Remove()); err != nil {
 		return fmt.Errorf("taking no more commands: %w", err)
 	}
 	return nil

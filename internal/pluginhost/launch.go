@@ -52,7 +52,7 @@ func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Po
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(h.runtime, "p")
+	dir, err := os.MkdirTemp(h.runtime.Path, "p")
 	if err != nil {
 		return nil, fmt.Errorf("making the plugin's private folder: %w", bare(err))
 	}

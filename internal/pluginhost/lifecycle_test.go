@@ -233,6 +233,23 @@ func TestHostIsKilled(t *testing.T) {
 		}
 		return nil
 	})
+	if left, _ := filepath.Glob(base + "/secrets-*"); len(left) != 1 {
+		t.Errorf("it left %v", left)
+	}
+	// The next host sweeps it, and another that lives keeps its own.
+	timings := quick()
+	first, err := pluginhost.Start(t.Context(), pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: newVault(t), Timings: timings, Entry: entered()})
+	must(t, err)
+	second, err := pluginhost.Start(t.Context(), pluginhost.Config{Dir: dir, RuntimeDir: base, Vault: newVault(t), Timings: timings, Entry: entered()})
+	must(t, err)
+	if left, _ := filepath.Glob(base + "/secrets-*"); len(left) != 2 || len(processesOf(base)) != 4 {
+		t.Errorf("two hosts have %v and %v", left, processesOf(base))
+	}
+	must(t, first.Close(t.Context()))
+	must(t, second.Close(t.Context()))
+	if left, _ := filepath.Glob(base + "/secrets-*"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 // beHost is the helper of TestHostIsKilled.

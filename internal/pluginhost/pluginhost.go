@@ -42,7 +42,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,6 +49,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/rundir"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
@@ -105,7 +105,7 @@ type Config struct {
 // Host runs plugins until it is closed.
 type Host struct {
 	cfg     Config
-	runtime string
+	runtime *rundir.Dir   // its private folder
 	plugins []*supervised // sorted by name
 	slots   chan struct{} // one per plugin that may be starting
 
@@ -136,9 +136,9 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("finding the folder of plugins: %w", err)
 	}
-	runtime, err := makeRuntimeDir(cfg.RuntimeDir)
+	runtime, err := rundir.Make(cfg.RuntimeDir, longestBelow)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making the private folder of the plugins: %w", err)
 	}
 	for name := range cfg.Grants {
 		if !slices.Contains(names, name) {
@@ -159,7 +159,7 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	return h, nil
 }
 
-func newHost(cfg Config, runtime string, names []string) *Host {
+func newHost(cfg Config, runtime *rundir.Dir, names []string) *Host {
 	h := &Host{cfg: cfg, runtime: runtime, slots: make(chan struct{}, maxStarting)}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.patience, h.hurry = context.WithCancel(context.Background())
@@ -219,7 +219,7 @@ func (h *Host) close(ctx context.Context) error {
 			return errors.New("stopping the plugins: some did not end when killed")
 		}
 	}
-	if err := os.RemoveAll(h.runtime); err != nil {
+	if err := h.runtime.Remove(); err != nil {
 		return fmt.Errorf("removing the private folder of the plugins: %w", err)
 	}
 	return nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
+	"github.com/datasette-secrets/datasette-secrets/internal/rundir"
 )
 
 // stop ends the launch: it asks, then insists, then kills. Each step has a
@@ -70,7 +70,7 @@ func (l *launch) askToStop(patience context.Context, p *process) {
 }
 
 func (l *launch) remove() error {
-	if err := os.RemoveAll(l.dir); err != nil {
+	if err := rundir.RemoveAll(l.dir); err != nil {
 		return fmt.Errorf("removing the plugin's private folder: %w", bare(err))
 	}
 	return nil
