@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 )
@@ -100,10 +99,6 @@ func secretsToProto(declared []Secret) *pluginpb.RegisterSecretsResponse {
 		})
 	}
 	return response
-}
-
-func valueFromProto(r *pluginpb.GetSecretResponse) Value {
-	return secrets.NewValue(string(r.GetValue()))
 }
 
 func statusesFromProto(r *pluginpb.ListSecretsResponse) []SecretStatus {

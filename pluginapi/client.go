@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"google.golang.org/grpc"
 
@@ -19,27 +20,36 @@ type hostClient struct {
 	secrets pluginpb.SecretsClient
 	config  pluginpb.ConfigurationClient
 	logger  *slog.Logger
+
+	cache    cache
+	lifetime context.Context // of the plugin
+	follow   sync.Once       // lets the cache know of changes, from the first value that may be kept
 }
 
 var _ Host = (*hostClient)(nil)
 
-func newHostClient(conn grpc.ClientConnInterface, logger *slog.Logger) *hostClient {
+func newHostClient(lifetime context.Context, conn grpc.ClientConnInterface, logger *slog.Logger) *hostClient {
 	return &hostClient{
-		secrets: pluginpb.NewSecretsClient(conn),
-		config:  pluginpb.NewConfigurationClient(conn),
-		logger:  logger,
+		lifetime: lifetime,
+		secrets:  pluginpb.NewSecretsClient(conn),
+		config:   pluginpb.NewConfigurationClient(conn),
+		logger:   logger,
 	}
 }
 
 func (h *hostClient) GetSecret(ctx context.Context, name, actorID string) (Value, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	id, token := onBehalf(ctx, actorID)
-	response, err := h.secrets.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: name, ActorId: id, ActorToken: token})
+	on := onBehalfOf(ctx, actorID)
+	if value, ok := h.cache.get(on.key(name)); ok {
+		return value, nil
+	}
+	ticket := h.cache.ticket()
+	response, err := h.secrets.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: name, ActorId: on.id, ActorToken: on.token})
 	if err != nil {
 		return Value{}, fmt.Errorf("getting secret %q: %w", name, pluginwire.FromStatus(err))
 	}
-	return valueFromProto(response), nil
+	return h.accept(response, on.key(name), ticket), nil
 }
 
 func (h *hostClient) CanAccessSecret(ctx context.Context, name, actorID string) (bool, error) {

@@ -27,7 +27,8 @@
 // [Value], which prints and logs as "[redacted]"; its Reveal method gives the
 // clear text. Read a secret each time it is needed rather than keeping it: then
 // a new value is used at once, and the administrator sees when it was used last
-// and for whom.
+// and for whom. Where the administrator allows it, values are kept here for a
+// while, and forgotten as soon as the host says that they have changed.
 //
 // # Standard streams
 //
@@ -37,6 +38,7 @@ package pluginapi
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -91,6 +93,31 @@ type Host interface {
 	// other is recorded as the plugin's word.
 	GetSecret(ctx context.Context, name, actorID string) (Value, error)
 
+	// GetSecrets is GetSecret for many secrets at once, which is faster than one
+	// after the other. It returns what it could get, by name. The error joins
+	// those of all others, so that errors.Is finds an error if any of them has
+	// it; which names they were, the map tells.
+	GetSecrets(ctx context.Context, names []string, actorID string) (map[string]Value, error)
+
+	// Watch tells of changes of the secrets with these names, or of all that
+	// this plugin declared, until ctx ends or the loop is left:
+	//
+	//	for change, err := range host.Watch(ctx, "WEATHER_KEY") {
+	//		if err != nil {
+	//			return err // the host will not tell, for instance of a name that was not declared
+	//		}
+	//		if change.Kind != pluginapi.Revoked {
+	//			// read the value, and begin to use it
+	//		}
+	//	}
+	//
+	// The first change is Opened: what is read from then on does not get old
+	// unnoticed. When the connection breaks, the watch goes on where it was, or
+	// tells of a Resync if it cannot. Changes of one secret that follow one
+	// another quickly may be told as one. A plugin that only wants the newest
+	// value needs no watch, and asks whenever it needs it.
+	Watch(ctx context.Context, names ...string) iter.Seq2[Change, error]
+
 	// CanAccessSecret says whether GetSecret would be allowed. It is no use of
 	// the secret, and says nothing about whether it has a value.
 	CanAccessSecret(ctx context.Context, name, actorID string) (bool, error)
@@ -127,6 +154,10 @@ var (
 	// ErrDenied: the plugin did not declare this secret, or the actor may not
 	// use it.
 	ErrDenied = secrets.ErrDenied
+
+	// ErrNotApproved: the plugin declared this secret, but an administrator has
+	// to approve that first. It is also ErrDenied.
+	ErrNotApproved = secrets.ErrNotApproved
 
 	// ErrNotConfigured: the host has no encryption key and so no database of
 	// secrets.

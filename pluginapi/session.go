@@ -125,7 +125,7 @@ func (s *Session) init(name, address string) error {
 	}
 	s.conn = conn
 	s.logger = newLogger(s.out, name)
-	s.host = newHostClient(s.conn, s.logger)
+	s.host = newHostClient(s.lifetime, s.conn, s.logger)
 	return nil
 }
 

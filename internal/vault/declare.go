@@ -137,5 +137,5 @@ func checkDeclaration(d secrets.Declaration) error {
 	if url != "" && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
 		return fmt.Errorf("its obtain URL must begin with https:// or http://")
 	}
-	return checkFormOf(d)
+	return d.CheckForm()
 }

@@ -15,15 +15,3 @@ func (h *hub) Cursor(number int64) string { return h.cursor(number) }
 
 // Parse is parse for the tests.
 func (h *hub) Parse(cursor string) (int64, bool) { return h.parse(cursor) }
-
-// CheckForm is checkFormOf for the tests.
-var CheckForm = checkFormOf
-
-// Whole compiles a pattern and tells whether it matches the whole of a text.
-func Whole(pattern, text string) (bool, error) {
-	expression, err := compile(pattern)
-	if err != nil {
-		return false, err
-	}
-	return matchesWhole(expression, text), nil
-}

@@ -22,10 +22,5 @@ func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (s
 	if err != nil {
 		return "", err
 	}
-	text := []rune(o.value.Reveal())
-	shown := redact.Prefix + redact.Suffix
-	if shown > maxRedact || 4*shown > len(text) {
-		return "", nil
-	}
-	return string(text[:redact.Prefix]) + "…" + string(text[len(text)-redact.Suffix:]), nil
+	return redact.Hint(o.value), nil
 }

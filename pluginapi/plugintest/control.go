@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
 )
 
@@ -21,7 +22,7 @@ type Secrets map[string]string
 
 func (s Secrets) apply(f *fakeHost) {
 	for name, value := range s {
-		f.values[name] = value
+		f.values[name], f.versions[name] = value, 1
 	}
 }
 
@@ -46,7 +47,8 @@ type failing struct{ err error }
 
 func (o failing) apply(f *fakeHost) { f.failure = o.err }
 
-// Use is one use of a secret: a GetSecret that gave a value.
+// Use is one use of a secret: a GetSecret or GetSecrets that gave a value. A
+// value that the plugin kept, see MaxAge, is used without the host's knowing.
 type Use struct {
 	Name    string
 	ActorID string
@@ -66,33 +68,46 @@ func (h *Host) Uses() []Use {
 	return slices.Clone(h.fake.uses)
 }
 
-// Set gives a secret a value, as an administrator does.
+// Set gives a secret a value, as an administrator does, and tells watches.
 func (h *Host) Set(name, value string) {
 	h.fake.mu.Lock()
 	defer h.fake.mu.Unlock()
 	h.fake.values[name] = value
+	h.fake.versions[name]++
+	h.fake.tell(&pluginpb.Change{Kind: pluginpb.Change_UPDATED, Name: name, Version: h.fake.versions[name]})
 }
 
-// Unset takes a secret's value away.
+// Unset takes a secret's value away, and tells watches.
 func (h *Host) Unset(name string) {
 	h.fake.mu.Lock()
 	defer h.fake.mu.Unlock()
+	if _, set := h.fake.values[name]; !set {
+		return
+	}
 	delete(h.fake.values, name)
+	h.fake.versions[name]++
+	h.fake.tell(&pluginpb.Change{Kind: pluginpb.Change_REVOKED, Name: name, Version: h.fake.versions[name]})
 }
 
-// Deny refuses a secret to an actor from now on.
+// Deny refuses a secret to an actor from now on. Watches are told to Resync:
+// what was kept for that actor is to be asked for again.
 func (h *Host) Deny(name, actorID string) {
 	h.fake.mu.Lock()
 	defer h.fake.mu.Unlock()
 	h.fake.denied[Use{name, actorID}] = true
+	h.fake.tell(&pluginpb.Change{Kind: pluginpb.Change_RESYNC})
 }
 
 // Fail makes every call to the host fail with err, one of the errors of package
-// pluginapi. Fail(nil) ends that.
+// pluginapi, and breaks every watch. Fail(nil) ends that.
 func (h *Host) Fail(err error) {
 	h.fake.mu.Lock()
 	defer h.fake.mu.Unlock()
 	h.fake.failure = err
+	if err != nil {
+		close(h.fake.broken)
+		h.fake.broken = make(chan struct{})
+	}
 }
 
 // logBuffer collects log lines.
