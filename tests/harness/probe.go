@@ -146,6 +146,17 @@ func (p *Probe) Fail(t testing.TB) {
 	p.hangUp()
 }
 
+// Changes is what the plugin was told of all its secrets, in its own Watch,
+// which the first call begins.
+func (p *Probe) Changes(t testing.TB) []pluginapi.Change {
+	t.Helper()
+	a := p.ask(t, map[string]any{"op": "watch"})
+	if err := a.err(); err != nil {
+		t.Fatal(err)
+	}
+	return a.Changes
+}
+
 // Config is the JSON of the plugin's block of configuration.
 func (p *Probe) Config(t testing.TB) string {
 	t.Helper()
@@ -160,6 +171,7 @@ type answer struct {
 	Value          string
 	Allowed        bool
 	Secrets        []pluginapi.SecretStatus
+	Changes        []pluginapi.Change
 	Config         json.RawMessage
 	Nanoseconds    int64
 	Error, Message string

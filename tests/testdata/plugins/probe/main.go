@@ -14,6 +14,7 @@
 //	{"op": "can", "name": "KEY", "actor": "root"}   {"allowed": true}
 //	{"op": "list"}                                  {"secrets": [{"Name": "KEY", …}]}
 //	{"op": "config"}                                {"config": {"socket": …}}
+//	{"op": "watch"}                                 {"changes": [{"Kind": "opened", …}, …]}, of all since the first question
 //
 // or {"error": "not set", "message": …}. "times" repeats a get or can, and the answer
 // says how long that took. Package harness has the other end, harness.Probe.
@@ -75,6 +76,7 @@ func (probe) Start(ctx context.Context, host pluginapi.Host) error {
 		return fmt.Errorf("listening: %w", err)
 	}
 	defer context.AfterFunc(ctx, func() { listener.Close() })()
+	changes := &changes{}
 	for {
 		conn, err := listener.Accept()
 		if ctx.Err() != nil {
@@ -83,17 +85,17 @@ func (probe) Start(ctx context.Context, host pluginapi.Host) error {
 		if err != nil {
 			return fmt.Errorf("accepting: %w", err)
 		}
-		go converse(ctx, host, conn)
+		go converse(ctx, host, changes, conn)
 	}
 }
 
-func converse(ctx context.Context, host pluginapi.Host, conn net.Conn) {
+func converse(ctx context.Context, host pluginapi.Host, changes *changes, conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	questions, answers := json.NewDecoder(bufio.NewReader(conn)), json.NewEncoder(conn)
 	for {
 		var q question
-		if questions.Decode(&q) != nil || answers.Encode(q.ask(ctx, host)) != nil {
+		if questions.Decode(&q) != nil || answers.Encode(q.ask(ctx, host, changes)) != nil {
 			return // the test has gone
 		}
 	}
@@ -108,13 +110,14 @@ type answer struct {
 	Value       string                   `json:"value,omitempty"`
 	Allowed     bool                     `json:"allowed,omitempty"`
 	Secrets     []pluginapi.SecretStatus `json:"secrets,omitempty"`
+	Changes     []pluginapi.Change       `json:"changes,omitempty"`
 	Config      json.RawMessage          `json:"config,omitempty"`
 	Nanoseconds int64                    `json:"nanoseconds,omitempty"`
 	Error       string                   `json:"error,omitempty"`
 	Message     string                   `json:"message,omitempty"`
 }
 
-func (q question) ask(ctx context.Context, host pluginapi.Host) (a answer) {
+func (q question) ask(ctx context.Context, host pluginapi.Host, changes *changes) (a answer) {
 	var err error
 	switch q.Op {
 	case "get":
@@ -125,6 +128,8 @@ func (q question) ask(ctx context.Context, host pluginapi.Host) (a answer) {
 		a.Secrets, err = host.ListSecrets(ctx)
 	case "config":
 		err = host.Config(ctx, &a.Config)
+	case "watch":
+		a.Changes, err = changes.soFar(ctx, host)
 	default:
 		err = fmt.Errorf("no such op: %q", q.Op)
 	}
