@@ -188,6 +188,12 @@ export interface Host {
   getSecret(name: string, options?: ActorOptions): Promise<Value>;
 
   /**
+   * getSecret for many secrets at once, which is faster. The result has what
+   * could be got, and says why the others could not.
+   */
+  getSecrets(names: Iterable<string>, options?: ActorOptions): Promise<Secrets>;
+
+  /**
    * Whether getSecret would be allowed. It is no use of the secret, and says
    * nothing about whether it has a value.
    */
@@ -225,16 +231,28 @@ export interface SecretStatus {
   source: "env" | "database" | "";
 }
 
+/** The values that the host gave, by name. */
+export interface Secrets extends ReadonlyMap<string, Value> {
+  /** A value. It throws the error of a name that has none, as getSecret would. */
+  get(name: string): Value;
+  /** Why the host did not give the others, by name. */
+  readonly errors: ReadonlyMap<string, SecretsError>;
+}
+
 /** Says that something about a secret is different. It holds no value. */
 export interface Change {
   /**
-   * "updated" when there is a new value, "revoked" when there is none any more
-   * or the plugin may not read it, "resync" when changes may have been missed:
-   * then it names no secret, and whatever is kept is to be read again.
+   * - "opened", the first of every watch: from here on changes are told, and
+   *   what is read does not get old unnoticed
+   * - "updated": the secret has a new value
+   * - "revoked": it has none any more, or the plugin may not read it
+   * - "resync": changes may have been missed, and whatever is kept of any secret
+   *   is to be read again
    */
-  kind: "updated" | "revoked" | "resync";
+  kind: "opened" | "updated" | "revoked" | "resync";
+  /** The secret's; empty for "opened" and "resync". */
   name: string;
-  /** The newest version in the database; 0 when there is none. */
+  /** The newest in the host's database; 0 when there is none. */
   version: number;
 }
 

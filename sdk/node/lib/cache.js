@@ -4,6 +4,13 @@
 /** @import { Value } from "./value.js" */
 
 const maxKept = 1000; // values
+const maxTimer = 2 ** 31 - 1; // milliseconds
+
+/**
+ * What was known of a secret's changes before it was read.
+ *
+ * @typedef {{ at: number, openings: number, changes: number }} Mark
+ */
 
 /**
  * Keeps values for as long as the host allows, and only while it tells of
@@ -15,50 +22,54 @@ export class Cache {
   #openings = 0; // times that everything was forgotten
   /** @type {Map<string, number>} */
   #changes = new Map(); // since then, by secret
-  /** @type {Map<string, { name: string, value: Value, until: number }>} */
-  #kept = new Map(); // by who reads what; until is by performance.now
+  /** @type {Map<string, { name: string, value: Value, end: NodeJS.Timeout }>} */
+  #kept = new Map(); // by who reads what
 
   /**
    * @param {string} key
    * @returns {Value | undefined}
    */
   get(key) {
-    const kept = this.#kept.get(key);
-    if (kept && performance.now() >= kept.until) {
-      this.#kept.delete(key);
-      return undefined;
-    }
-    return kept?.value;
+    return this.#kept.get(key)?.value;
   }
 
   /**
    * Where the secret stands, before it is read; nothing while nothing is kept.
    *
    * @param {string} name
-   * @returns {string | undefined}
+   * @returns {Mark | undefined}
    */
   mark(name) {
-    return this.#isOpen ? `${this.#openings} ${this.#changes.get(name) ?? 0}` : undefined;
+    const changes = this.#changes.get(name) ?? 0;
+    return this.#isOpen ? { at: performance.now(), openings: this.#openings, changes } : undefined;
   }
 
   /**
-   * Keeps a value for maxAge seconds, unless it changed while it was read.
+   * Keeps a value for maxAge seconds since it was asked for, unless it changed
+   * since.
    *
    * @param {string} key
    * @param {string} name
    * @param {Value} value
    * @param {number} maxAge
-   * @param {string | undefined} before
+   * @param {Mark | undefined} before
    */
   put(key, name, value, maxAge, before) {
-    if (maxAge <= 0 || before === undefined || before !== this.mark(name)) {
+    const now = this.mark(name);
+    if (!before || !now || before.openings !== now.openings || before.changes !== now.changes) {
       return;
     }
+    const left = before.at + maxAge * 1000 - now.at;
+    if (left <= 0) {
+      return;
+    }
+    this.#forget(key);
     if (this.#kept.size >= maxKept) {
       const [oldest] = this.#kept.keys();
-      this.#kept.delete(oldest);
+      this.#forget(oldest);
     }
-    this.#kept.set(key, { name, value, until: performance.now() + maxAge * 1000 });
+    const end = setTimeout(() => this.#forget(key), Math.min(left, maxTimer)).unref();
+    this.#kept.set(key, { name, value, end });
   }
 
   opened() {
@@ -80,14 +91,20 @@ export class Cache {
     this.#changes.set(name, (this.#changes.get(name) ?? 0) + 1);
     for (const [key, kept] of this.#kept) {
       if (kept.name === name) {
-        this.#kept.delete(key);
+        this.#forget(key);
       }
     }
+  }
+
+  /** @param {string} key */
+  #forget(key) {
+    clearTimeout(this.#kept.get(key)?.end);
+    this.#kept.delete(key);
   }
 
   #forgetAll() {
     this.#openings++;
     this.#changes.clear();
-    this.#kept.clear();
+    [...this.#kept.keys()].forEach((key) => this.#forget(key));
   }
 }

@@ -158,6 +158,21 @@ export function fromStatus(doing, error) {
 const lost = (details) => details.startsWith("Received RST_STREAM");
 
 /**
+ * Makes the error that a reason stands for.
+ *
+ * @param {string} doing
+ * @param {string} reason
+ * @returns {SecretsError}
+ */
+export function fromReason(doing, reason) {
+  if (!Object.hasOwn(reasons, reason)) {
+    return new SecretsError(`${doing}: ${clean(reason) || "internal error"}`);
+  }
+  const { make, text = "invalid request" } = reasons[reason];
+  return make(`${doing}: ${text}`, { code: reason });
+}
+
+/**
  * The reason that an error names, if it is one of the table.
  *
  * @param {Partial<grpc.ServiceError>} error

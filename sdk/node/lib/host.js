@@ -1,14 +1,21 @@
 import grpc from "@grpc/grpc-js";
 
+import { Secrets } from "./batch.js";
 import { Cache } from "./cache.js";
 import { claim } from "./context.js";
-import { fromStatus } from "./errors.js";
+import { SecretsError, fromReason, fromStatus } from "./errors.js";
 import { authority, hostCallTimeout, hostServices, limits } from "./protocol.js";
 import { Value } from "./value.js";
 import { watch } from "./watch.js";
 
 /** @import { ActorOptions, CallOptions, Host, Logger } from "../index.js" */
 /** @import { Identity } from "./bootstrap.js" */
+/** @import { Mark } from "./cache.js" */
+
+/** @typedef {{ actorId: string, actorToken: string }} Claim */
+/** @typedef {Claim & { name: string }} Asked */
+
+const maxNames = 100; // that the host gives at once
 
 /**
  * Opens the way to the socket that the host opened for this plugin. Nothing is
@@ -44,25 +51,82 @@ export function newHost(client, logger, lifetime) {
       // The cache knows already.
     }
   });
+
+  /**
+   * Turns what the host gave into a Value, and keeps it if that is allowed.
+   *
+   * @param {Asked} asked
+   * @param {any} response
+   * @param {Mark | undefined} before
+   */
+  function accept(asked, response, before) {
+    const value = new Value(response.value.toString(), response.version);
+    if (response.maxAgeSeconds > 0) {
+      follow();
+      cache.put(keyOf(asked), asked.name, value, response.maxAgeSeconds, before);
+    }
+    return value;
+  }
+
+  /**
+   * Adds what the host gives, and why it does not, to found.
+   *
+   * @param {string[]} names
+   * @param {Claim} behalf
+   * @param {CallOptions} options
+   * @param {Secrets} found
+   */
+  async function getBatch(names, behalf, options, found) {
+    const marks = names.map((name) => cache.mark(name));
+    const doing = `getting ${names.length} secrets`;
+    let results;
+    try {
+      ({ results } = await call(client, secrets.GetSecrets, doing, { names, ...behalf }, options));
+    } catch (error) {
+      if (!(error instanceof SecretsError)) {
+        throw error; // the author gave up
+      }
+      names.forEach((name) => found.errors.set(name, error));
+      return;
+    }
+    const byName = new Map(results.map((/** @type {any} */ result) => [result.name, result]));
+    names.forEach((name, i) => {
+      const result = byName.get(name);
+      if (result?.found && !result.error) {
+        found.set(name, accept({ name, ...behalf }, result.found, marks[i]));
+      } else {
+        found.errors.set(name, fromReason(`getting secret ${quoted(name)}`, result?.error ?? ""));
+      }
+    });
+  }
+
   return Object.freeze({
     logger,
 
     async getSecret(/** @type {string} */ name, /** @type {ActorOptions} */ options = {}) {
       const doing = `getting secret ${quoted(name)}`;
       const asked = request(name, options);
-      const key = JSON.stringify([name, asked.actorId, asked.actorToken !== ""]);
-      const kept = cache.get(key);
+      const kept = cache.get(keyOf(asked));
       if (kept) {
         return kept;
       }
       const before = cache.mark(name);
-      const found = await call(client, secrets.GetSecret, doing, asked, options);
-      const value = new Value(found.value.toString(), found.version);
-      if (found.maxAgeSeconds > 0) {
-        follow();
-        cache.put(key, name, value, found.maxAgeSeconds, before);
+      return accept(asked, await call(client, secrets.GetSecret, doing, asked, options), before);
+    },
+
+    async getSecrets(/** @type {Iterable<string>} */ names, /** @type {ActorOptions} */ options = {}) {
+      const found = new Secrets();
+      const behalf = claim(options.actorId);
+      const missing = [];
+      for (const name of new Set(names)) {
+        quoted(name);
+        const kept = cache.get(keyOf({ name, ...behalf }));
+        kept ? found.set(name, kept) : missing.push(name);
       }
-      return value;
+      for (let start = 0; start < missing.length; start += maxNames) {
+        await getBatch(missing.slice(start, start + maxNames), behalf, options, found);
+      }
+      return found;
     },
 
     watch(/** @type {string[]} */ names = [], /** @type {{ signal?: AbortSignal }} */ { signal } = {}) {
@@ -104,6 +168,13 @@ function once(begin) {
     }
   };
 }
+
+/**
+ * For whom a value is kept: another actor may be refused.
+ *
+ * @param {Asked} asked
+ */
+const keyOf = ({ name, actorId, actorToken }) => JSON.stringify([name, actorId, actorToken !== ""]);
 
 /** @param {string} name */
 function quoted(name) {

@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import grpc from "@grpc/grpc-js";
 
 import { readBootstrap } from "./bootstrap.js";
+import { connect } from "./host.js";
 import { newLogger } from "./logger.js";
 import {
   cookie,
@@ -23,7 +24,7 @@ import { Session } from "./session.js";
 /** @import { Identity } from "./bootstrap.js" */
 
 /** How long start may go on, in milliseconds, after the host went away. */
-const stopTimeout = 3000;
+const stopTimeout = 2000;
 
 /** How long, in milliseconds, the last answers may take to leave. */
 const answerTimeout = 250;
@@ -78,7 +79,7 @@ async function run(plugin) {
   const orphaned = ended(process.stdin);
 
   const server = new grpc.Server(limits);
-  const session = new Session(plugin, identity, process.stderr);
+  const session = new Session(plugin, (address) => connect(address, identity), process.stderr);
   session.register(server);
   const dismissed = register(server);
   const socket = await listen(server, identity);

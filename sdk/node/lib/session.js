@@ -2,7 +2,7 @@
 // connection back.
 import { checkDeclarations } from "./declare.js";
 import { SecretsError, UnavailableError, toStatus } from "./errors.js";
-import { connect, newHost } from "./host.js";
+import { newHost } from "./host.js";
 import { hooksOf } from "./hooks.js";
 import { newLogger } from "./logger.js";
 import { servePages } from "./pages.js";
@@ -11,12 +11,11 @@ import { pluginServices } from "./protocol.js";
 /** @import { Client, Server, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js" */
 /** @import { Server as PagesServer } from "node:http" */
 /** @import { Host, Plugin } from "../index.js" */
-/** @import { Identity } from "./bootstrap.js" */
 /** @import { Answer } from "./hooks.js" */
 
 export class Session {
   #plugin;
-  #identity;
+  #connect;
   #out;
   #logger;
   #lifetime = new AbortController(); // the one whose signal start is given
@@ -30,22 +29,25 @@ export class Session {
   #pages;
   /** @type {any[]} */
   #services = []; // what the plugin offers
-  /** @type {() => void} */
+  /** @type {(error: unknown) => void} */
   #fail = () => {};
 
-  /** Is fulfilled when start has failed before the plugin was asked to stop. */
-  failed = new Promise((/** @type {(_: void) => void} */ resolve) => {
+  /**
+   * Is fulfilled with the error when start has failed before the plugin was
+   * asked to stop.
+   */
+  failed = new Promise((/** @type {(error: unknown) => void} */ resolve) => {
     this.#fail = resolve;
   });
 
   /**
    * @param {Plugin} plugin
-   * @param {Identity} identity
+   * @param {(address: string) => Client} connect to the host
    * @param {{ write(text: string): unknown }} out
    */
-  constructor(plugin, identity, out) {
+  constructor(plugin, connect, out) {
     this.#plugin = plugin;
-    this.#identity = identity;
+    this.#connect = connect;
     this.#out = out;
     this.#logger = newLogger(out, "plugin");
   }
@@ -88,6 +90,11 @@ export class Session {
     );
   }
 
+  /** Is fulfilled when start has returned; there is nothing to wait for before it is called. */
+  get returned() {
+    return this.#returned;
+  }
+
   /** Asks the plugin to stop, and is fulfilled when start has returned. */
   async stop() {
     this.#lifetime.abort();
@@ -126,7 +133,7 @@ export class Session {
     if (this.#client) {
       throw invalid("Init was called twice");
     }
-    this.#client = connect(hostAddress, this.#identity);
+    this.#client = this.#connect(hostAddress);
     this.#logger = newLogger(this.#out, pluginName);
     this.#host = newHost(this.#client, this.#logger, this.#lifetime.signal);
     return { version: String(this.#plugin.version ?? ""), services: this.#services.map(nameOf) };
@@ -165,7 +172,7 @@ export class Session {
     } catch (error) {
       if (!signal.aborted) {
         this.#logger.error("the plugin failed", described(error));
-        this.#fail();
+        this.#fail(error);
       }
     }
   }

@@ -44,7 +44,8 @@ const revoked = 3;
  */
 export async function* watch(client, names, { observer, ended, logger }) {
   let cursor = "";
-  let failures = 0; // since the watch was open last
+  let began = false;
+  let failures = 0; // since the host said something
   while (!ended.aborted) {
     const call = open(client, { names, cursor });
     const cancel = () => call.cancel();
@@ -54,12 +55,15 @@ export async function* watch(client, names, { observer, ended, logger }) {
     try {
       for await (const message of call) {
         cursor = message.cursor;
-        if (message.kind === opened) {
-          failures = 0;
+        failures = 0;
+        const change = changeOf(message);
+        if (change.kind === "opened") {
           observer.opened?.();
         } else {
-          const change = changeOf(message);
           observer.changed(change);
+        }
+        if (change.kind !== "opened" || !began) {
+          began = true;
           yield change;
         }
       }
@@ -99,6 +103,8 @@ function open(client, request) {
  */
 function changeOf({ kind, name, version }) {
   switch (kind) {
+    case opened:
+      return { kind: "opened", name: "", version: 0 };
     case updated:
       return { kind: "updated", name, version };
     case revoked:

@@ -2,10 +2,14 @@
 import http from "node:http";
 
 import * as code from "../lib/index.js";
+import * as testingCode from "../lib/testing/index.js";
 import type * as types from "../index.js";
+import type * as testing from "../testing.js";
 
 const same: Omit<typeof types, never> = code;
 const names: keyof typeof types = "" as keyof typeof code;
+const alsoSame: typeof testing = testingCode;
+void alsoSame;
 void same;
 void names;
 
@@ -21,7 +25,7 @@ const plugin: types.Plugin = {
     const version: number = value.version;
     void version;
     for await (const { kind, name } of host.watch(["KEY"], { signal })) {
-      const known: "updated" | "revoked" | "resync" = kind;
+      const known: "opened" | "updated" | "revoked" | "resync" = kind;
       host.logger.info(known, { name });
     }
     const statuses: types.SecretStatus[] = await host.listSecrets({ timeout: 1 });

@@ -97,7 +97,8 @@ test("changes, and where to go on from", async (t) => {
   assert.deepEqual(call.request, { names: ["A", "B"], cursor: "" });
   call.write(opened);
   call.write(updated("A", 2, "7"));
-  assert.deepEqual((await next).value, { kind: "updated", name: "A", version: 2 });
+  assert.deepEqual((await next).value, { kind: "opened", name: "", version: 0 });
+  assert.deepEqual((await changes.next()).value, { kind: "updated", name: "A", version: 2 });
   call.write({ kind: 3, name: "B", cursor: "8" });
   assert.deepEqual((await changes.next()).value, { kind: "revoked", name: "B", version: 0 });
   next = changes.next();
@@ -231,6 +232,7 @@ test("what changes while it is read is not kept", async (t) => {
 });
 
 test("values age, and only so many are kept", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const cache = new Cache();
   const put = (/** @type {string} */ name, seconds = 5) =>
     cache.put(name, name, new Value("x"), seconds, cache.mark(name));
@@ -239,10 +241,14 @@ test("values age, and only so many are kept", (t) => {
   cache.opened();
   t.mock.method(performance, "now", () => now);
   let now = 100_000;
-  put("A");
-  now = 104_999;
+  const asked = cache.mark("A");
+  now = 102_000;
+  cache.put("A", "A", new Value("x"), 5, asked);
+  t.mock.timers.tick(2999);
   assert.equal(cache.get("A")?.reveal(), "x");
-  now = 105_000;
+  t.mock.timers.tick(1); // five seconds after it was asked for
+  assert.equal(cache.get("A"), undefined);
+  cache.put("A", "A", new Value("x"), 2, asked);
   assert.equal(cache.get("A"), undefined);
   put("A", 0);
   assert.equal(cache.get("A"), undefined);
