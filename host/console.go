@@ -95,6 +95,9 @@ func OpenConsole(ctx context.Context, cfg Config) (*Console, error) {
 	}
 	nothing := source.Environment{Lookup: func(string) (string, bool) { return "", false }}
 	door := vault.New(vault.Config{DB: opened, Policy: policy, Environment: nothing, Now: time.Now})
+	if err := door.Refresh(ctx); err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
 	return &Console{acts: decider{door: door}.acts(), db: opened}, nil
 }
 

@@ -336,13 +336,21 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 	h.handler = ui.Handler(ui.Config{
 		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
-		Plugins: h.Plugins, RootToken: h.rootToken, RootEnabled: cfg.Root,
+		Plugins: h.Plugins, Running: h.running(), RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(b.files), Ephemeral: h.Ephemeral(),
 		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
 		StartWarnings: h.warnings,
 		Log:           h.log, Now: time.Now,
 	})
 	return nil
+}
+
+// running is what pages do with running plugins; nil without any.
+func (h *Host) running() ui.PluginControl {
+	if h.plugins == nil {
+		return nil // not a nil pointer, which would count as something
+	}
+	return h.plugins
 }
 
 // Handler serves the pages. It honours the settings base_url,

@@ -33,7 +33,7 @@ func Render(p any) (string, error) {
 // Pages are pointers to a zero value of every page struct.
 func Pages() []any {
 	return []any{
-		&listPage{}, &secretPage{}, &deletePage{}, &restorePage{}, &homePage{}, &pluginsPage{},
+		&listPage{}, &secretPage{}, &deletePage{}, &restorePage{}, &homePage{}, &pluginsPage{}, &decidePage{}, &historyPage{},
 		&dataPage{}, &tablePage{}, &signInPage{}, &unsealPage{}, &logoutPage{}, &tokenPage{},
 		&failurePage{}, &forbiddenPage{}, &originPage{},
 	}

@@ -34,7 +34,7 @@ func (s *site) home(w http.ResponseWriter, r *request) error {
 		SecretsURL: s.secretsURLFor(r),
 		Configured: s.Vault.Configured(),
 		Databases:  s.databaseRows(),
-		Plugins:    s.pluginRows(r),
+		Plugins:    s.homePlugins(),
 		Links:      s.homeLinks(),
 	}
 	page.BodyClass = "index"
@@ -43,6 +43,15 @@ func (s *site) home(w http.ResponseWriter, r *request) error {
 		page.SignInURL = s.url("/-/sign-in")
 	}
 	return s.show(w, r, page)
+}
+
+// homePlugins are the plugins of this host, as everybody may know them.
+func (s *site) homePlugins() []pluginRow {
+	var rows []pluginRow
+	for _, p := range s.sortedPlugins() {
+		rows = append(rows, pluginFacts(p))
+	}
+	return rows
 }
 
 func (s *site) homeTitle() string {

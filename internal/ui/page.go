@@ -28,10 +28,19 @@ type basePage struct {
 	Actor     string // display name of who is signed in
 	LogOut    string // where the menu's log-out form goes; empty: no form
 	Messages  []message
+	Waiting   waiting
 	Host      string // version of this host
 }
 
 type link struct{ URL, Label string }
+
+// waiting leads to the requests of plugins that wait for a decision of who is
+// signed in. Without any, it is zero.
+type waiting struct {
+	URL   string
+	Count int
+	Words string // what is counted
+}
 
 type sheet struct{ URL, SRI string }
 
@@ -64,6 +73,9 @@ func (s *site) page(r *request, title string, crumbs ...link) basePage {
 	b.Menu = s.menu(r)
 	if r.signedIn() && r.hasCookie {
 		b.LogOut = s.url("/-/logout")
+	}
+	if n := s.undecided(r); n > 0 {
+		b.Waiting = waiting{URL: s.url("/-/plugins"), Count: n, Words: plural(n, "plugin request")}
 	}
 	for _, m := range r.pending {
 		b.Messages = append(b.Messages, message{messageClass(m.Type), m.Text})

@@ -45,6 +45,7 @@ type Config struct {
 	ConfigTree func() map[string]any         // the configuration, already redacted, for /-/config; nil: empty
 	ExtraCSS   []config.Asset                // style sheets of the administrator, after the built-in one
 	Plugins    func() []secrets.PluginStatus // nil: no plugins
+	Running    PluginControl                 // acts on them; nil: no plugins
 
 	RootToken   string // what /-/auth-token accepts, once; empty: nothing
 	RootEnabled bool   // the host was started with --root
@@ -56,6 +57,15 @@ type Config struct {
 
 	Log *slog.Logger     // nil: discarded
 	Now func() time.Time // nil: time.Now
+}
+
+// PluginControl acts on running plugins. An unknown name is
+// secrets.ErrNotFound, and what cannot be done at the time secrets.ErrInvalid.
+type PluginControl interface {
+	Restart(plugin string) error
+	Enable(plugin string) error
+	Disable(plugin string) error
+	Log(plugin string, after int64) []secrets.LogLine // oldest first
 }
 
 // Database is an attached database file.

@@ -258,12 +258,12 @@ func fromElsewhere(b *tab) *network.Response {
 	return mouse{}.press(b, "Win")
 }
 
-// whenFailing reaches a page as soon as it shows a plugin that fails. One that
-// is being started again is not, for a moment.
+// whenFailing reaches a page as soon as it shows a plugin that fails, or did so
+// too often. One that is being started again is not, for a moment.
 func whenFailing(path string) func(*tab) *network.Response {
 	return func(b *tab) *network.Response {
 		for range 100 {
-			if response := b.visit(path); strings.Contains(b.text(), "failing") {
+			if response := b.visit(path); strings.Contains(b.text(), "failing") || strings.Contains(b.text(), "failed") {
 				return response
 			}
 		}
