@@ -293,7 +293,7 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 	}
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
 		Dir: folder, Vault: door, Signer: h.signer, Settings: pluginSettings(loaded),
-		Log: h.log, HostVersion: Version,
+		Log: h.log, HostVersion: Version, LookupEnv: cfg.LookupEnv,
 		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: grants(own.Grants),
 	})
 	return err

@@ -2,6 +2,8 @@ package pluginhost_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -96,5 +98,36 @@ func TestSnoop(t *testing.T) {
 	}
 	if strings.Contains(w.log.text(), "nobody-may-see") {
 		t.Error("a value is in the log")
+	}
+}
+
+// Only a plugin that may use the network is told how to.
+func TestNetworkVariables(t *testing.T) {
+	t.Parallel()
+	needSandbox(t)
+	certificates := filepath.Join(t.TempDir(), "own.pem")
+	must(t, os.WriteFile(certificates, []byte("certificates"), 0o600))
+	env := map[string]string{
+		"https_proxy": "http://proxy.example:3128", "NO_PROXY": "localhost", "SSL_CERT_FILE": certificates,
+		"SSL_CERT_DIR": "/no/such/folder:relative", "LD_PRELOAD": "/evil.so", "AWS_SECRET_ACCESS_KEY": "hunter2",
+	}
+	w := startWith(t, pluginhost.Config{
+		Dir: pluginsDir(t, "snoop", "snoop.1"), Timings: quick(),
+		Grants:    map[string]pluginhost.Grant{"snoop": {Network: true}},
+		LookupEnv: func(name string) (string, bool) { value, set := env[name]; return value, set },
+	})
+	for plugin, told := range map[string]string{"snoop": "NO_PROXY,https_proxy,SSL_CERT_FILE,SSL_CERT_DIR,", "snoop.1": ""} {
+		want := "variables PATH,LANG,HOME,TMPDIR,PLUGIN_CLIENT_CERT," + told + "DATASETTE_SECRETS_PLUGIN,"
+		eventually(t, func() error {
+			for line := range strings.Lines(w.log.text()) {
+				if strings.Contains(line, want) && strings.Contains(line, "plugin="+plugin+"\n") {
+					return nil
+				}
+			}
+			return errorf("%s is not told %s", plugin, want)
+		})
+	}
+	if missing := w.status("snoop").Missing; len(missing) > 0 {
+		t.Errorf("what is missing: %q", missing)
 	}
 }

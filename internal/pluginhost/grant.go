@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ type Grant struct {
 	Network  bool          // it may use the network, and connect over TCP to Ports
 	Ports    []uint16      // of any machine: the kernel does not know names
 	Read     []string      // files and folders that it may read
-	Memory   int64         // bytes that it is asked to stay below; 0 for no limit
+	Memory   int64         // bytes that it must stay below; 0 for no limit
 	Args     []string      // given to its program
 	MaxAge   time.Duration // how long it may keep a value while it watches; 0 forbids it
 	Headers  []string      // of people's requests that it may see, in lower case
@@ -30,7 +31,7 @@ func (h *Host) policy(name string) sandbox.Policy {
 	grant := h.cfg.Grants[name]
 	policy := sandbox.Policy{
 		Mode:    h.cfg.Sandbox,
-		Read:    grant.Read,
+		Read:    slices.Concat(grant.Read, h.certificates(grant)),
 		Network: grant.Network,
 		Ports:   grant.Ports,
 		Memory:  grant.Memory,
@@ -39,6 +40,46 @@ func (h *Host) policy(name string) sandbox.Policy {
 		policy.Kernel = *h.cfg.Kernel
 	}
 	return policy
+}
+
+// The variables that name the certificates to trust.
+const (
+	certificateFile    = "SSL_CERT_FILE"
+	certificateFolders = "SSL_CERT_DIR" // separated by colons
+)
+
+// networkVariables are those of the host's environment that say how to use the
+// network, for a plugin that may. A port of a proxy has to be granted as well.
+func (h *Host) networkVariables(grant Grant) (found []string) {
+	if !grant.Network {
+		return nil
+	}
+	for _, name := range []string{
+		"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+		"http_proxy", "https_proxy", "all_proxy", "no_proxy",
+		certificateFile, certificateFolders,
+	} {
+		if value, set := h.cfg.LookupEnv(name); set {
+			found = append(found, name+"="+value)
+		}
+	}
+	return found
+}
+
+// certificates are the files and folders that those variables name. Without
+// them a plugin that may use the network could trust nobody.
+func (h *Host) certificates(grant Grant) (paths []string) {
+	if !grant.Network {
+		return nil
+	}
+	file, _ := h.cfg.LookupEnv(certificateFile)
+	folders, _ := h.cfg.LookupEnv(certificateFolders)
+	for _, path := range append(filepath.SplitList(folders), file) {
+		if _, err := os.Stat(path); err == nil && filepath.IsAbs(path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // memoryVariables tell the runtimes of Go and Node about the limit, so that

@@ -63,7 +63,7 @@ func newLaunch(h *Host, name string, program *sandbox.Program, policy sandbox.Po
 	grant := h.cfg.Grants[name]
 	l := &launch{name: name, hash: hashOf(program), log: j.log, timings: h.cfg.Timings, dir: dir, identity: identity, pulse: newPulse()}
 	l.runner = &runner{
-		name: name, home: home, extra: memoryVariables(grant.Memory), bootstrap: identity.Bootstrap(),
+		name: name, home: home, extra: slices.Concat(memoryVariables(grant.Memory), h.networkVariables(grant)), bootstrap: identity.Bootstrap(),
 		journal: j, stdout: newStdout(), known: make(chan struct{}),
 		command: func(socketDir string, env []string) (*sandbox.Command, error) {
 			policy.Write, policy.Connect = []string{home, socketDir}, []string{dir}

@@ -118,12 +118,12 @@ func TestOddPlugins(t *testing.T) {
 // stopped, in namespaces of its own or without.
 func TestGrandchildren(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{"forks", "forkstays"} {
+	for _, mode := range []string{"forks", "forkstays", "escapes"} {
 		for _, kernel := range []sandbox.Kernel{thisKernel(), withoutNamespaces()} {
 			t.Run(mode+" "+string(kernel.Namespaces), func(t *testing.T) {
 				t.Parallel()
 				w := startWith(t, pluginhost.Config{Dir: pluginsDir(t, mode), Timings: quick(), Kernel: &kernel})
-				w.says("child ")
+				w.says(map[bool]string{true: "escapes tried", false: "child "}[mode == "escapes"])
 				w.close() // looks for what is left
 			})
 		}

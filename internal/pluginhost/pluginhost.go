@@ -82,6 +82,11 @@ type Config struct {
 	// with the attribute "plugin". It may be nil.
 	Log *slog.Logger
 
+	// LookupEnv finds environment variables of the host. Plugins that may use
+	// the network are told which proxies and certificates that is used with,
+	// and no plugin is told more. It may be nil: then there are none.
+	LookupEnv func(name string) (string, bool)
+
 	// HostVersion is told to the plugins.
 	HostVersion string
 
@@ -126,6 +131,9 @@ type Host struct {
 func Start(ctx context.Context, cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.LookupEnv == nil {
+		cfg.LookupEnv = func(string) (string, bool) { return "", false }
 	}
 	cfg.Timings = cfg.Timings.withDefaults()
 	cfg.Sandbox = cmp.Or(cfg.Sandbox, sandbox.Enforce)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -21,8 +22,10 @@ const maxReportSize = 64 << 10 // bytes
 type Command struct {
 	*exec.Cmd // to be started once; its standard files may be set
 
-	report *os.File // where the new process says how far it came; nil without a sandbox
-	theirs []*os.File
+	report  *os.File // where the new process says how far it came; nil without a sandbox
+	theirs  []*os.File
+	group   *group   // nil without one
+	missing []string // what could not be prepared
 }
 
 // Command prepares a start. The program gets args after its own name, env and
@@ -51,15 +54,31 @@ func (e Entry) Command(p *Program, policy Policy, args, env []string, dir string
 		return nil, errors.Join(fmt.Errorf("making a pipe: %w", err), orders.Close())
 	}
 	c := &Command{report: r, theirs: []*os.File{orders, w}}
+	attr := attributes(policy.Kernel.Namespaces, !policy.Network)
+	c.joinGroup(policy, attr)
 	c.Cmd = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{p.name, argument}, Env: []string{}, Dir: dir,
 		ExtraFiles:  []*os.File{orders, w},
-		SysProcAttr: attributes(policy.Kernel.Namespaces, !policy.Network),
+		SysProcAttr: attr,
 	}
 	if p.memory != nil {
 		c.ExtraFiles = append(c.ExtraFiles, p.memory)
 	}
 	return c, nil
+}
+
+// joinGroup lets the program begin in a control group of its own, where there
+// can be one. It is not insisted on.
+func (c *Command) joinGroup(policy Policy, attr *syscall.SysProcAttr) {
+	if policy.Kernel.Groups == "" {
+		return
+	}
+	g, err := newGroup(policy.Kernel.Groups, policy.Memory)
+	if err != nil {
+		c.missing = append(c.missing, err.Error())
+		return
+	}
+	c.group, attr.UseCgroupFD, attr.CgroupFD = g, true, int(g.folder.Fd())
 }
 
 // Release closes the ends that only the started process needs. It must be
@@ -91,12 +110,18 @@ func (c *Command) Executed() (missing []string, err error) {
 	case !last.Ready:
 		return nil, errors.New("it ended before it was in its sandbox")
 	}
-	return last.Missing, nil
+	return append(c.missing, last.Missing...), nil
 }
 
-// Close closes what the command needed for its start.
+// Close closes what the command needed for its start. The program must have
+// ended; what it left behind in its control group is killed.
 func (c *Command) Close() {
 	closeFiles(c.theirs)
+	c.theirs = nil
+	if c.group != nil {
+		_ = c.group.remove() // the next start tries again
+		c.group = nil
+	}
 	if c.report != nil {
 		_ = c.report.Close()
 	}

@@ -21,3 +21,12 @@ func (p *Program) Runnable() string { return p.runnable() }
 
 // Argument is what Enter looks for.
 const Argument = argument
+
+// GroupMount is groupMount for the tests.
+var GroupMount = groupMount
+
+// Delegated is delegated for the tests.
+var Delegated = delegated
+
+// Limit sets the limits of a folder that looks like a control group.
+func Limit(folder string, memory int64) error { return (&group{path: folder}).limit(memory) }

@@ -29,6 +29,7 @@ type Kernel struct {
 	Landlock   int // its version; 0 for none
 	Seccomp    bool
 	Namespaces Namespaces
+	Groups     string // a folder for control groups with limits; empty without
 }
 
 // probeTime is how long the attempt to make namespaces may take.
@@ -45,6 +46,7 @@ func (e Entry) Probe() Kernel {
 		NoNewPrivs: err == nil && noNewPrivs >= 0,
 		Landlock:   landlockVersion(),
 		Seccomp:    hasSeccomp(),
+		Groups:     findGroups(),
 	}
 	for _, way := range []Namespaces{RootNamespaces, WithinUserSpaces} {
 		if (way == WithinUserSpaces || os.Geteuid() == 0) && canUse(way) {

@@ -49,7 +49,7 @@ type Policy struct {
 	Execute []string // files that it may read and execute, besides itself
 	Network bool     // it may use the network, and connect over TCP to Ports only
 	Ports   []uint16
-	Memory  int64 // bytes that it is asked to stay below; 0 for no limit
+	Memory  int64 // bytes that it must stay below; 0 for no limit
 }
 
 // Refusal says why the policy cannot be enforced, or nothing.
@@ -100,7 +100,7 @@ func (p Policy) Missing() []string {
 	add(k.Namespaces == NoNamespaces, "namespaces (processes, shared memory, network)")
 	add(k.Namespaces == NoNamespaces && k.Landlock < 6, "Landlock 6 (signals to other processes)")
 	add((k.Namespaces == NoNamespaces || p.Network) && k.Landlock < 6, "Landlock 6 (abstract sockets)")
-	add(p.Memory > 0, "a hard limit on memory (the program is told its limit)")
+	add(p.Memory > 0 && k.Groups == "", "a hard limit on memory (the program is told its limit)")
 	return missing
 }
 

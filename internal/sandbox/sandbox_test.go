@@ -145,6 +145,8 @@ func TestRefusalAndMissing(t *testing.T) {
 	whole := sandbox.Kernel{Entered: true, NoNewPrivs: true, Landlock: 7, Seccomp: true, Namespaces: sandbox.RootNamespaces}
 	bare := whole
 	bare.Namespaces, bare.Landlock = sandbox.NoNamespaces, 1
+	grouped := whole
+	grouped.Groups = "/sys/fs/cgroup/x"
 	for _, test := range []struct {
 		policy  sandbox.Policy
 		refused bool
@@ -153,6 +155,7 @@ func TestRefusalAndMissing(t *testing.T) {
 		{sandbox.Policy{Mode: sandbox.Enforce, Kernel: whole}, false, nil},
 		{sandbox.Policy{Mode: sandbox.Enforce, Kernel: whole, Network: true, Memory: 1 << 30}, false,
 			[]string{"a hard limit on memory (the program is told its limit)"}},
+		{sandbox.Policy{Mode: sandbox.Enforce, Kernel: grouped, Memory: 1 << 30}, false, nil},
 		{sandbox.Policy{Mode: sandbox.Enforce, Kernel: bare, Network: true}, false,
 			[]string{"Landlock 4 (only the granted ports)", "namespaces (processes, shared memory, network)",
 				"Landlock 6 (signals to other processes)", "Landlock 6 (abstract sockets)"}},

@@ -117,6 +117,10 @@ func newFilter(p Policy) filter {
 	if p.Kernel.Landlock < 3 { // which cannot tell who may truncate a file
 		f.when(unix.BPF_JEQ, unix.SYS_TRUNCATE, denyCall)
 	}
+	if p.Kernel.Namespaces == NoNamespaces { // and the process group is all that its host can kill
+		f.when(unix.BPF_JEQ, unix.SYS_SETSID, denyCall)
+		f.when(unix.BPF_JEQ, unix.SYS_SETPGID, denyCall)
+	}
 	f.when(unix.BPF_JEQ, unix.SYS_CLONE3, noSuch)
 	f.argument(unix.SYS_CLONE, offsetArg0, allowCall, func(f *filter) {
 		f.when(unix.BPF_JSET, cloneNamespaces, denyCall)

@@ -24,6 +24,7 @@ func behaviours() map[string]behaviour {
 		"stops":     {start: stopLater},
 		"stopearly": {register: func() { stopItself(); forever() }},
 		"forks":     {start: func(*misbehave) { fork(); os.Exit(0) }},
+		"escapes":   {start: func(*misbehave) { escape() }},
 		"forkstays": {start: func(*misbehave) { fork() }},
 		"unlinks":   {start: func(*misbehave) { removeSocket() }},
 		"unwilling": {declares: secret("UNWILLING_KEY"), unready: errors.New("not today")},
@@ -110,6 +111,15 @@ func fork() {
 		complain(err)
 	}
 	report("child %d", child.Process.Pid)
+}
+
+// escape leaves processes behind that are not of this one's group.
+func escape() {
+	for _, way := range []*syscall.SysProcAttr{{Setsid: true}, {Setpgid: true}} {
+		child := &exec.Cmd{Path: "/proc/self/exe", Args: []string{"datasette-secrets-plugin-silent"}, SysProcAttr: way}
+		report("escape %v", child.Start())
+	}
+	report("escapes tried")
 }
 
 func writeLongLines() {
