@@ -1,10 +1,10 @@
 // Command plugin-go is a whole plugin: it declares the key of a translation
-// service and logs whether it may call that service.
+// service, and takes every new key into use as soon as there is one.
 package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
 )
@@ -21,11 +21,19 @@ func (translator) RegisterSecrets(context.Context) ([]pluginapi.Secret, error) {
 }
 
 func (translator) Start(ctx context.Context, host pluginapi.Host) error {
-	allowed, err := host.CanAccessSecret(ctx, "TRANSLATE_API_KEY", "")
-	if err != nil {
-		return fmt.Errorf("asking for the key: %w", err)
+	for _, err := range host.Watch(ctx, "TRANSLATE_API_KEY") {
+		if err != nil {
+			return err
+		}
+		key, err := host.GetSecret(ctx, "TRANSLATE_API_KEY", "")
+		if errors.Is(err, pluginapi.ErrNotSet) {
+			host.Logger().Info("waiting for TRANSLATE_API_KEY")
+		} else if err != nil {
+			return err
+		} else {
+			host.Logger().Info("ready to translate", "key_length", key.Len())
+		}
 	}
-	host.Logger().Info("ready", "may_translate", allowed)
 	return nil
 }
 

@@ -1,7 +1,7 @@
-"""A whole plugin: it declares the key of a translation service and logs
-whether it may call that service."""
+"""A whole plugin: it declares the key of a translation service, and takes every
+new key into use as soon as there is one."""
 
-from datasette_secrets_plugin import Host, Secret, serve
+from datasette_secrets_plugin import Host, NotSet, Secret, serve
 
 
 class Translator:
@@ -16,8 +16,13 @@ class Translator:
         ]
 
     def start(self, host: Host) -> None:
-        allowed = host.can_access_secret("TRANSLATE_API_KEY")
-        host.logger.info("ready", extra={"may_translate": allowed})
+        for _ in host.watch("TRANSLATE_API_KEY"):
+            try:
+                key = host.get_secret("TRANSLATE_API_KEY")
+            except NotSet:
+                host.logger.info("waiting for TRANSLATE_API_KEY")
+            else:
+                host.logger.info("ready to translate", extra={"key_length": len(key)})
 
 
 def main() -> None:

@@ -195,11 +195,17 @@ func TestPythonEndsWithAKilledHost(t *testing.T) {
 }
 
 // The example is installed from its own package, and its console entry point
-// copied into the folder of plugins, as its README says.
+// copied into the folder of plugins, as its README says. Its own tests run in
+// the same environment.
 func TestPythonExample(t *testing.T) {
 	t.Parallel()
 	python := harness.PythonSDK(t)
 	harness.InstallPython(t, python, "examples/plugin-python")
+	tests := harness.RunCommand(t, filepath.Join(harness.Root(), "examples", "plugin-python"),
+		harness.Env("PYTHONDONTWRITEBYTECODE=1"), python, "-m", "unittest")
+	if tests.Code != 0 || !strings.Contains(tests.Stderr, "Ran 2 tests") {
+		t.Errorf("its tests: exit code %d\n%s", tests.Code, tests.Stderr)
+	}
 	const name = "datasette-secrets-plugin-translator"
 	script, err := os.ReadFile(filepath.Join(filepath.Dir(python), name))
 	if err != nil {
@@ -209,11 +215,9 @@ func TestPythonExample(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, name), script, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "translator", python), "--root", "--plugins-dir", dir)})
-	wantPage(t, host.Get(t, "/-/secrets", root()), "TRANSLATE_API_KEY", "Key of the translation service", "Get a key")
-	wait(t, "the plugin's line", func() bool { return strings.Contains(host.Stderr.String(), "may_translate") })
-	if text := read(t, "examples/plugin-python/translator.py"); strings.Count(text, "\n") > 40 {
-		t.Error("the example has more than 40 lines")
+	harness.RunExample(t, "translator", append(harness.PythonReading(t, "translator", python), "--plugins-dir", dir)...)
+	if n := strings.Count(read(t, "examples/plugin-python/translator.py"), "\n"); n > 40 {
+		t.Errorf("the example has %d lines", n)
 	}
 }
 
