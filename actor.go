@@ -64,6 +64,7 @@ const (
 	ProofLocal    Proof = "local"     // the operator of the machine, at a command line
 	ProofSignedIn Proof = "signed-in" // a ds_actor cookie signed by this host or its Datasette
 	ProofToken    Proof = "token"     // a dstok_ bearer token
+	ProofVouched  Proof = "vouched"   // the word of a plugin that an administrator lets sign people in
 	ProofProven   Proof = "proven"    // a plugin that returns the token which this host gave it with the actor
 	ProofAsserted Proof = "asserted"  // a plugin's word for it
 	ProofNone     Proof = ""          // nobody is signed in

@@ -311,6 +311,7 @@ func grants(configured map[string]config.PluginGrant) map[string]pluginhost.Gran
 			Memory:   g.Memory,
 			Args:     g.Args,
 			MaxAge:   g.MaxAge,
+			Headers:  g.Headers,
 		}
 	}
 	return all
@@ -336,7 +337,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 	h.handler = ui.Handler(ui.Config{
 		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
-		Plugins: h.Plugins, Running: h.running(), RootToken: h.rootToken, RootEnabled: cfg.Root,
+		Plugins: h.Plugins, Running: h.running(), Hooks: h.hooks(), RootToken: h.rootToken, RootEnabled: cfg.Root,
 		Databases: describe(b.files), Ephemeral: h.Ephemeral(),
 		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
 		StartWarnings: h.warnings,

@@ -30,6 +30,7 @@ type PluginGrant struct {
 	Memory  int64    // bytes; 0 for no limit
 	Args    []string
 	MaxAge  time.Duration // how long it may keep a value; 0 forbids it
+	Headers []string      // of requests that it may see, sorted, in lower case
 }
 
 const (
@@ -38,7 +39,7 @@ const (
 )
 
 func grantKeys() []string {
-	return []string{"enabled", "network", "read", "memory", "args", "max-age"}
+	return []string{"enabled", "network", "read", "memory", "args", "max-age", "headers"}
 }
 
 // sandboxMode reads the mode. YAML reads the word off as false.
@@ -108,6 +109,9 @@ func grant(path string, block map[string]any) (g PluginGrant, err error) {
 	}
 	if g.Args, err = texts(block["args"]); err != nil {
 		return wrong("args", "a list of texts")
+	}
+	if g.Headers, err = headers(block["headers"]); err != nil {
+		return wrong("headers", "a list of headers' names, such as x-forwarded-user; those of a connection, such as host, cannot be passed on")
 	}
 	if g.MaxAge, err = maxAge(block["max-age"]); err != nil {
 		return wrong("max-age", "0, or whole seconds as a text like 30s or 5m; at most 1h")

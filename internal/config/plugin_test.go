@@ -152,13 +152,14 @@ func TestGrants(t *testing.T) {
 		"{sandbox: 'off'}":       "off map[] []",
 		"{sandbox: on}":          "enforce map[] []",
 		"{sandbox: best-effort}": "best-effort map[] []",
-		"{plugins: {a: }}":       "enforce map[a:{true [] [] [] 0 [] 0s}] []",
-		"{plugins: {a: {network: none, memory: 67108864, enabled: false}}}":                                       "enforce map[a:{false [] [] [] 67108864 [] 0s}] []",
-		"{plugins: {a: {network: ['b:443', 'c:80', 'd:443', '[::1]:80'], read: [/x], memory: 1GiB, args: [-v]}}}": "enforce map[a:{true [b:443 c:80 d:443 [::1]:80] [80 443] [/x] 1073741824 [-v] 0s}] []",
-		"{plugins: {a: {max-age: 5m}}}":   "enforce map[a:{true [] [] [] 0 [] 5m0s}] []",
-		"{plugins: {a: {max-age: 0}}}":    "enforce map[a:{true [] [] [] 0 [] 0s}] []",
-		"{plugins: {a: {max-age: 1h}}}":   "enforce map[a:{true [] [] [] 0 [] 1h0m0s}] []",
-		"{plugins: {a: {netwrok: none}}}": `enforce map[a:{true [] [] [] 0 [] 0s}] [plugins.datasette-secrets.plugins.a: unknown key "netwrok"; did you mean "network"?]`,
+		"{plugins: {a: }}":       "enforce map[a:{true [] [] [] 0 [] 0s []}] []",
+		"{plugins: {a: {network: none, memory: 67108864, enabled: false}}}":                                       "enforce map[a:{false [] [] [] 67108864 [] 0s []}] []",
+		"{plugins: {a: {network: ['b:443', 'c:80', 'd:443', '[::1]:80'], read: [/x], memory: 1GiB, args: [-v]}}}": "enforce map[a:{true [b:443 c:80 d:443 [::1]:80] [80 443] [/x] 1073741824 [-v] 0s []}] []",
+		"{plugins: {a: {max-age: 5m}}}":                       "enforce map[a:{true [] [] [] 0 [] 5m0s []}] []",
+		"{plugins: {a: {max-age: 0}}}":                        "enforce map[a:{true [] [] [] 0 [] 0s []}] []",
+		"{plugins: {a: {max-age: 1h}}}":                       "enforce map[a:{true [] [] [] 0 [] 1h0m0s []}] []",
+		"{plugins: {a: {headers: [X-User, cookie, x-user]}}}": "enforce map[a:{true [] [] [] 0 [] 0s [cookie x-user]}] []",
+		"{plugins: {a: {netwrok: none}}}":                     `enforce map[a:{true [] [] [] 0 [] 0s []}] [plugins.datasette-secrets.plugins.a: unknown key "netwrok"; did you mean "network"?]`,
 	} {
 		s, err := loadEnv(t, "plugins: {datasette-secrets: "+block+"}", nil).Secrets()
 		if got := fmt.Sprint(s.Sandbox, " ", s.Grants, " ", s.Warnings); err != nil || got != want {
@@ -179,6 +180,8 @@ func TestUnknownKeyFarFromAll(t *testing.T) {
 		}
 	}
 }
+
+const headersError = "plugins.datasette-secrets.plugins.a.headers: should be a list of headers' names, such as x-forwarded-user; those of a connection, such as host, cannot be passed on"
 
 // TestSecretsErrors: a wrong block is refused, and no refusal holds the key.
 func TestSecretsErrors(t *testing.T) {
@@ -211,6 +214,14 @@ func TestSecretsErrors(t *testing.T) {
 		{"{plugins: {a: {max-age: soon}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
 		{"{plugins: {a: {max-age: true}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
 		{"{plugins: {a: {max-age: 1h1s}}}", "plugins.datasette-secrets.plugins.a.max-age: should be 0, or whole seconds as a text like 30s or 5m; at most 1h"},
+		{"{plugins: {a: {headers: cookie}}}", headersError},
+		{"{plugins: {a: {headers: [1]}}}", headersError},
+		{"{plugins: {a: {headers: ['a b']}}}", headersError},
+		{"{plugins: {a: {headers: ['é']}}}", headersError},
+		{"{plugins: {a: {headers: [Host]}}}", headersError},
+		{"{plugins: {a: {headers: [Transfer-Encoding]}}}", headersError},
+		{"{plugins: {a: {headers: [Proxy-Authorization]}}}", headersError},
+		{"{plugins: {a: {headers: [Datasette-Secrets-Actor]}}}", headersError},
 		{"{plugins-dir: [hunter2]}", "plugins.datasette-secrets.plugins-dir: should be the path of a directory, not a list"},
 	}
 	for _, c := range cases {

@@ -44,7 +44,7 @@ func (h *Host) TestSecret(ctx context.Context, caller secrets.Caller, plugin, na
 	}
 	l, giveBack := s.offering(vault.HookValidator)
 	if l == nil {
-		return secrets.TestResult{}, fmt.Errorf("%w: the plugin %s does not test values now", secrets.ErrUnavailable, plugin)
+		return secrets.TestResult{}, fmt.Errorf("%w: it does not test values now", secrets.ErrUnavailable)
 	}
 	defer giveBack()
 	found, err := h.cfg.Vault.Try(ctx, caller, plugin, name)
@@ -56,7 +56,7 @@ func (h *Host) TestSecret(ctx context.Context, caller secrets.Caller, plugin, na
 	value := found.Value.Reveal()
 	response, err := pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Name: name, Value: []byte(value)})
 	if err != nil {
-		return secrets.TestResult{}, fmt.Errorf("%w: the plugin %s: %w", secrets.ErrUnavailable, plugin, l.explain("TestSecret", err))
+		return secrets.TestResult{}, fmt.Errorf("%w: %w", secrets.ErrUnavailable, l.explain("TestSecret", err))
 	}
 	return secrets.TestResult{Plugin: plugin, OK: response.GetOk(), Message: verdict(response.GetMessage(), value)}, nil
 }

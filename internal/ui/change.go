@@ -64,6 +64,9 @@ func (s *site) putSecret(w http.ResponseWriter, r *request, v vault.Secret, c ch
 		return err
 	}
 	r.flash(signing.Info, fmt.Sprintf("Secret %s updated", v.Name))
+	if v.State != vault.StateEnvironment { // else the value in use is still another
+		s.flashTests(r, v.Name)
+	}
 	return s.redirect(w, r, s.url("/-/secrets"))
 }
 

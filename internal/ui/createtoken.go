@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 )
@@ -47,6 +48,8 @@ func (s *site) mayCreateToken(r *request) error {
 		return denied("You must be logged in to create a token", "")
 	case actor.ID() == "":
 		return denied("You must be logged in as an actor with an ID to create a token", "")
+	case r.caller.Proof == secrets.ProofVouched:
+		return denied("A plugin signed you in, and only its word says who you are. An API token would outlive it", "")
 	case fromToken:
 		return denied("Token authentication cannot be used to create additional tokens", "")
 	case restricted:

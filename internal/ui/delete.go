@@ -35,7 +35,7 @@ func (s *site) confirmDelete(w http.ResponseWriter, r *request) error {
 		Name:     v.Name,
 		Version:  v.Version,
 		UsedBy:   v.DeclaredBy,
-		LastUsed: newWhen(v.LastUsedAt, v.LastUsedBy),
+		LastUsed: newWhen(v.LastUsedAt, v.LastUsedBy).named(s.namesOf(r, []string{v.LastUsedBy})),
 		Action:   attribute("action", s.secretURL(v.Name, "/-/delete")),
 		Back:     attribute("href", s.secretURL(v.Name, "")),
 	})

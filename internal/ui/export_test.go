@@ -2,6 +2,7 @@ package ui
 
 import (
 	"html/template"
+	"net/http"
 	"reflect"
 )
 
@@ -17,6 +18,13 @@ var (
 func ParseForm(body []byte) (map[string]string, error) { return parseForm(body) }
 
 func Markup(description string) string { return string(newMarkup().html(description)) }
+
+// PluginLocation is where a redirect of the page /a/b of the plugin "weather"
+// leads on a host.
+func PluginLocation(host, location string) (string, error) {
+	hr := &http.Request{Host: host}
+	return (&site{prefix: "/"}).pluginLocation(&request{Request: hr, path: "/-/plugins/weather/a/b"}, "weather", location)
+}
 
 // Status is the HTTP status and text of an error.
 func Status(err error) (status int, text string, known bool) {

@@ -39,6 +39,14 @@ func (s *site) identify(hr *http.Request) (*request, error) {
 	return r, nil
 }
 
+// askPlugins asks the plugins that sign people in who sends a request, if
+// nothing in it says so.
+func (s *site) askPlugins(r *request) {
+	if !r.signedIn() {
+		r.caller = caller(s.Hooks.Sender(r.Context(), r.Method, r.path, r.Header), secrets.ProofVouched)
+	}
+}
+
 func (s *site) tokenActor(token string) (secrets.Actor, error) {
 	if !s.Settings.AllowSignedTokens {
 		return nil, &tokenRefused{signing.ErrTokensDisabled}

@@ -46,12 +46,12 @@ func (s *site) listSecrets(w http.ResponseWriter, r *request) error {
 		Query:      query,
 		Total:      len(all),
 	}
-	s.fillLists(&page, matching(all, query))
+	s.fillLists(r, &page, matching(all, query))
 	return s.show(w, r, page)
 }
 
 // fillLists sorts the secrets into the page's three lists.
-func (s *site) fillLists(page *listPage, all []*vault.Secret) {
+func (s *site) fillLists(r *request, page *listPage, all []*vault.Secret) {
 	var stored, unset, environment []*vault.Secret
 	for _, v := range all {
 		switch v.State {
@@ -63,9 +63,14 @@ func (s *site) fillLists(page *listPage, all []*vault.Secret) {
 			unset = append(unset, v)
 		}
 	}
+	var ids []string
+	for _, v := range all {
+		ids = append(ids, v.UpdatedBy, v.LastUsedBy, v.DeletedBy)
+	}
+	people := s.namesOf(r, ids)
 	page.Shown = len(all)
-	page.StoredCount, page.Stored = len(stored), s.storedRows(stored)
-	page.UnsetCount, page.Unset = len(unset), s.unsetItems(unset)
+	page.StoredCount, page.Stored = len(stored), s.storedRows(stored, people)
+	page.UnsetCount, page.Unset = len(unset), s.unsetItems(unset, people)
 	page.EnvironmentCount, page.Environment = len(environment), s.environmentItems(environment)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
@@ -17,19 +18,20 @@ type page interface{ file() string }
 
 // basePage is what every page has.
 type basePage struct {
-	Title     string
-	BodyClass string
-	CSS, JS   string // addresses
-	Icon      string
-	Sheets    []sheet
-	Alternate string // address of the same as JSON
-	Crumbs    []link
-	Menu      []link
-	Actor     string // display name of who is signed in
-	LogOut    string // where the menu's log-out form goes; empty: no form
-	Messages  []message
-	Waiting   waiting
-	Host      string // version of this host
+	Title       string
+	BodyClass   string
+	CSS, JS     string // addresses
+	Icon        string
+	Sheets      []sheet
+	Alternate   string // address of the same as JSON
+	Crumbs      []link
+	Menu        []link
+	PluginMenus []pluginMenu // links of plugins
+	Actor       string       // display name of who is signed in
+	LogOut      string       // where the menu's log-out form goes; empty: no form
+	Messages    []message
+	Waiting     waiting
+	Host        string // version of this host
 }
 
 type link struct{ URL, Label string }
@@ -40,6 +42,12 @@ type waiting struct {
 	URL   string
 	Count int
 	Words string // what is counted
+}
+
+// pluginMenu are the links of one plugin.
+type pluginMenu struct {
+	Plugin string
+	Links  []link
 }
 
 type sheet struct{ URL, SRI string }
@@ -70,7 +78,7 @@ func (s *site) page(r *request, title string, crumbs ...link) basePage {
 		b.Crumbs = append(b.Crumbs, link{s.url("/"), "home"})
 	}
 	b.Crumbs = append(b.Crumbs, crumbs...)
-	b.Menu = s.menu(r)
+	b.Menu, b.PluginMenus = s.menu(r), s.pluginMenus(r)
 	if r.signedIn() && r.hasCookie {
 		b.LogOut = s.url("/-/logout")
 	}
@@ -98,6 +106,30 @@ func (s *site) menu(r *request) []link {
 		menu = append(menu, link{s.url("/-/sign-in"), "Sign in"})
 	}
 	return menu
+}
+
+// pluginMenus are the links of plugins, for those who may see their pages.
+func (s *site) pluginMenus(r *request) []pluginMenu {
+	if !s.allowed(r, access.ViewInstance) {
+		return nil
+	}
+	var menus []pluginMenu
+	for _, m := range s.Hooks.MenuLinks(r.Context(), r.caller.Actor) {
+		if len(menus) == 0 || menus[len(menus)-1].Plugin != m.Plugin {
+			menus = append(menus, pluginMenu{Plugin: m.Plugin})
+		}
+		last := &menus[len(menus)-1]
+		last.Links = append(last.Links, link{s.menuURL(m.URL), m.Label})
+	}
+	return menus
+}
+
+// menuURL puts base_url before a path, whether or not the plugin did.
+func (s *site) menuURL(address string) string {
+	if strings.HasPrefix(address, "/") {
+		return s.url(s.localPath(address))
+	}
+	return address
 }
 
 // secretsCrumb is the way back to the list of secrets.

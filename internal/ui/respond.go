@@ -23,9 +23,20 @@ func (s *site) handle(serve handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r, err := s.identify(hr)
 		if err == nil {
+			s.askPlugins(r)
 			err = s.guard(serve, w, r)
 		}
 		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// handleFile is handle for what everybody gets, whoever they are.
+func (s *site) handleFile(serve handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r := &request{Request: hr, path: rawPath(hr)}
+		if err := s.guard(serve, w, r); err != nil {
 			s.fail(w, r, err)
 		}
 	})

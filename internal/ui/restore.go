@@ -41,7 +41,7 @@ func (s *site) confirmRestore(w http.ResponseWriter, r *request) error {
 		Name:     v.Name,
 		Version:  old.Version,
 		Note:     old.Note,
-		Created:  newWhen(old.CreatedAt, old.CreatedBy),
+		Created:  newWhen(old.CreatedAt, old.CreatedBy).named(s.namesOf(r, []string{old.CreatedBy})),
 		Newest:   v.Version,
 		Action:   attribute("action", s.secretURL(v.Name, "/-/restore")),
 		Back:     attribute("href", s.secretURL(v.Name, "")),

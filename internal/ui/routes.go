@@ -13,6 +13,8 @@ type route struct {
 	get  handler
 	post handler // nil: see any
 	any  bool    // other methods show the page too, as Datasette's plugin routes do
+	all  handler // answers every method; get and post are nil
+	file bool    // the same for everybody, so that nobody need be asked who it is for
 }
 
 // routes is every address this host answers.
@@ -25,6 +27,7 @@ func (s *site) routes() []route {
 		{path: "/-/secrets/{name:[^/]+}", get: s.showSecret, post: s.changeSecret, any: true},
 		{path: "/-/secrets/{name:[^/]+}/-/delete", get: s.confirmDelete, post: s.deleteSecret},
 		{path: "/-/secrets/{name:[^/]+}/-/restore", get: s.confirmRestore, post: s.restoreSecret},
+		{path: "/-/secrets/{name:[^/]+}/-/test", get: s.untested, post: s.testSecret},
 
 		{path: "/-/unseal", get: s.unsealForm, post: s.unseal},
 
@@ -54,8 +57,10 @@ func (s *site) routes() []route {
 		{path: "/-/actions", get: s.actionsPage},
 		{path: "/-/actions.json", get: s.actionsJSON},
 
-		{path: "/-/static/{file:[^/]+}", get: s.static},
-		{path: "/favicon.ico", get: s.favicon},
+		{path: "/-/plugins/{plugin:[^/]+}/{below:.*}", all: s.pluginPage},
+
+		{path: "/-/static/{file:[^/]+}", get: s.static, file: true},
+		{path: "/favicon.ico", get: s.favicon, file: true},
 	}
 }
 
@@ -64,6 +69,10 @@ func (s *site) routes() []route {
 func (s *site) router() http.Handler {
 	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, row := range s.routes() {
+		if row.file {
+			m.Handle(row.path, s.handleFile(row.serve))
+			continue
+		}
 		m.Handle(row.path, s.handle(row.serve))
 	}
 	m.NotFoundHandler = s.handle(s.notFound)
@@ -72,6 +81,8 @@ func (s *site) router() http.Handler {
 
 func (t route) serve(w http.ResponseWriter, r *request) error {
 	switch {
+	case t.all != nil:
+		return t.all(w, r)
 	case r.Method == http.MethodGet, r.Method == http.MethodHead:
 		return t.get(w, r)
 	case r.Method == http.MethodPost && t.post != nil:

@@ -28,16 +28,16 @@ func (w *writer) raw(pieces ...string) {
 func (w *writer) text(s string) { w.WriteString(html.EscapeString(s)) }
 
 // storedRows are the rows of the table of secrets with a stored value.
-func (s *site) storedRows(all []*vault.Secret) template.HTML {
+func (s *site) storedRows(all []*vault.Secret, n names) template.HTML {
 	var w writer
 	w.Grow(600 * len(all))
 	for _, v := range all {
-		s.storedRow(&w, v)
+		s.storedRow(&w, v, n)
 	}
 	return template.HTML(w.String())
 }
 
-func (s *site) storedRow(w *writer, v *vault.Secret) {
+func (s *site) storedRow(w *writer, v *vault.Secret, n names) {
 	w.raw(`<tr`)
 	if d := v.Declaration.Description; d != "" { // not shown, but found by the filter
 		w.raw(` data-description="`)
@@ -51,9 +51,9 @@ func (s *site) storedRow(w *writer, v *vault.Secret) {
 	w.raw(`</td><td data-label="Version" class="number">`, strconv.FormatInt(v.Version, 10), `</td><td data-label="Last updated">`)
 	writeTime(w, v.UpdatedAt)
 	w.raw(`</td><td data-label="Updated by">`)
-	w.text(v.UpdatedBy)
+	writeBy(w, v.UpdatedBy, n)
 	w.raw(`</td><td data-label="Last used">`)
-	writeUse(w, v)
+	writeUse(w, v, n)
 	w.raw("</td></tr>\n")
 }
 
@@ -80,7 +80,7 @@ func writeTime(w *writer, stored string) {
 	w.text(stored)
 }
 
-func writeUse(w *writer, v *vault.Secret) {
+func writeUse(w *writer, v *vault.Secret, n names) {
 	if v.LastUsedAt == "" {
 		w.raw(`<span class="never">never</span>`)
 		return
@@ -88,21 +88,21 @@ func writeUse(w *writer, v *vault.Secret) {
 	writeTime(w, v.LastUsedAt)
 	if v.LastUsedBy != "" {
 		w.raw(` <span class="by">by `)
-		w.text(v.LastUsedBy)
+		writeBy(w, v.LastUsedBy, n)
 		w.raw(`</span>`)
 	}
 }
 
 // unsetItems are the list items of secrets without a value. A deleted one says
 // who deleted it, and its link leads to its history.
-func (s *site) unsetItems(all []*vault.Secret) template.HTML {
+func (s *site) unsetItems(all []*vault.Secret, n names) template.HTML {
 	var w writer
 	for _, v := range all {
 		w.raw(`<li>`)
 		s.nameLink(&w, v.Name)
 		s.writeDescription(&w, v)
 		if v.Deleted {
-			writeDeleted(&w, v)
+			writeDeleted(&w, v, n)
 		}
 		w.raw(" </li>\n")
 	}
@@ -137,11 +137,11 @@ func writeObtain(w *writer, address, label string) {
 	w.raw(`</a>`)
 }
 
-func writeDeleted(w *writer, v *vault.Secret) {
+func writeDeleted(w *writer, v *vault.Secret, n names) {
 	w.raw(` <span class="note-line"><span class="badge badge-deleted">Deleted</span>`)
 	if v.DeletedBy != "" {
 		w.raw(" by ")
-		w.text(v.DeletedBy)
+		writeBy(w, v.DeletedBy, n)
 	}
 	w.raw(" at ")
 	writeTime(w, v.DeletedAt)

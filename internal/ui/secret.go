@@ -29,6 +29,8 @@ type secretPage struct {
 	UsedBy      []string
 	PluginsURL  string
 	Delete      template.HTMLAttr // link to the confirmation; empty: nothing to delete
+	Test        template.HTMLAttr // where the form to test the value goes
+	Testers     []string          // plugins that can test it; none: no form
 	History     []historyRow
 	MoreHistory bool   // there are older versions
 	Damage      string // why the stored value cannot be trusted
@@ -88,9 +90,14 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 		page.Note = v.Note
 		page.Delete = attribute("href", s.secretURL(v.Name, "/-/delete"))
 	}
+	if r.signedIn() && (page.Stored || page.Environment) {
+		page.Test = attribute("action", s.secretURL(v.Name, "/-/test"))
+		page.Testers = s.testers(r, v.Name)
+	}
 	for _, version := range versions {
 		page.History = append(page.History, s.historyRow(v.Name, version))
 	}
+	page.named(s.namesOf(r, peopleOf(v, versions)))
 	return page
 }
 
@@ -100,6 +107,24 @@ func damage(err error) string {
 		return ""
 	}
 	return sentence(err, secrets.ErrIntegrity)
+}
+
+// peopleOf are the ids of all who left one on a secret.
+func peopleOf(v vault.Secret, versions []vault.Version) []string {
+	ids := []string{v.UpdatedBy, v.DeletedBy, v.LastUsedBy}
+	for _, version := range versions {
+		ids = append(ids, version.CreatedBy, version.UpdatedBy, version.DeletedBy, version.LastUsedBy)
+	}
+	return ids
+}
+
+// named shows people by their names.
+func (p *secretPage) named(n names) {
+	p.Updated, p.DeletedWhen, p.LastUsed = p.Updated.named(n), p.DeletedWhen.named(n), p.LastUsed.named(n)
+	for i := range p.History {
+		row := &p.History[i]
+		row.Created, row.Changed, row.LastUsed = row.Created.named(n), row.Changed.named(n), row.LastUsed.named(n)
+	}
 }
 
 // verb is what the form does.

@@ -9,6 +9,9 @@
 //	handle     who is asking (identify.go), then the handler, then, for an
 //	           error, the one writer of error pages (fail.go)
 //
+// Plugins take part by Hooks (hooks.go): they may know who is asking, have links
+// in the menu, names for people, and pages of their own (pluginpage.go).
+//
 // A handler has the type func(w, *request) error. It fills a typed page struct
 // and renders it, redirects, or returns an error; it never writes an error
 // page itself.
@@ -46,6 +49,7 @@ type Config struct {
 	ExtraCSS   []config.Asset                // style sheets of the administrator, after the built-in one
 	Plugins    func() []secrets.PluginStatus // nil: no plugins
 	Running    PluginControl                 // acts on them; nil: no plugins
+	Hooks      Hooks                         // what they add to the pages
 
 	RootToken   string // what /-/auth-token accepts, once; empty: nothing
 	RootEnabled bool   // the host was started with --root
@@ -97,6 +101,7 @@ func (c Config) withDefaults() Config {
 	if c.Plugins == nil {
 		c.Plugins = func() []secrets.PluginStatus { return nil }
 	}
+	c.Hooks = c.Hooks.withDefaults()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

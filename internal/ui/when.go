@@ -7,6 +7,7 @@ type when struct {
 	Text string // as stored, "2006-01-02 15:04:05" in UTC; empty: never
 	ISO  string // for machines; empty when Text is no time
 	By   string
+	ID   string // of who is called By; empty: By is the id
 }
 
 const storedTime = "2006-01-02 15:04:05"
