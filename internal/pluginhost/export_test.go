@@ -76,3 +76,24 @@ func (h *Host) Call(ctx context.Context, plugin, value string) (*pluginpb.TestSe
 	defer giveBack()
 	return pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Value: []byte(value)})
 }
+
+// Circuit is circuit for the tests.
+type Circuit = circuit
+
+// Allows is allows for the tests.
+func (c *circuit) Allows(now time.Time) bool { return c.allows(now) }
+
+// Note is note for the tests.
+func (c *circuit) Note(late bool, now time.Time) bool { return c.note(late, now) }
+
+// NewKept is newKept for the tests.
+func NewKept[T any]() *kept[T] { return newKept[T]() }
+
+// Get is get for the tests.
+func (k *kept[T]) Get(question string, now time.Time) (T, bool) { return k.get(question, now) }
+
+// Put is put for the tests.
+func (k *kept[T]) Put(question string, value T, now time.Time) { k.put(question, value, now) }
+
+// Len is how many answers there are.
+func (k *kept[T]) Len() int { return len(k.answers) }

@@ -91,7 +91,10 @@ func TestSendersThatPluginsKnow(t *testing.T) {
 		}
 		return nil
 	}}
-	w := newWorld(t, hooked(hooks, func(o *options) { o.sets = [][2]string{{"base_url", "/base/"}} })...)
+	w := newWorld(t, hooked(hooks, func(o *options) {
+		o.sets = [][2]string{{"base_url", "/base/"}}
+		o.permissions["manage-plugins"] = map[string]any{"id": "admin"}
+	})...)
 	proxied := header("X-User", "admin")
 
 	w.get("/base/-/actor.json?x=1", proxied).want(t, 200, `"id": "admin"`)
@@ -117,6 +120,10 @@ func TestSendersThatPluginsKnow(t *testing.T) {
 	w.get("/base/-/actor.json", header("Cookie", "ds_actor=forged"), proxied).want(t, 200, `"id": "admin"`)
 
 	// Their rights end with the plugin's.
+	w.get("/base/-/plugins", w.as("admin")).want(t, 200, "/base/-/manage-plugins/demo")
+	w.get("/base/-/plugins", proxied).lacks(t, "manage-plugins")
+	w.get("/base/-/manage-plugins/demo", proxied).want(t, 403)
+	w.post("/base/-/manage-plugins/demo/disable", proxied).want(t, 403)
 	w.get("/base/-/create-token", w.as("admin")).want(t, 200)
 	w.get("/base/-/create-token", proxied).want(t, 403, "A plugin signed you in")
 	w.post("/base/-/create-token", proxied).want(t, 403)

@@ -62,13 +62,9 @@ func (s *site) pluginPage(w http.ResponseWriter, r *request) error {
 	return s.passOn(w, r, plugin, response)
 }
 
-// passable tells whether a raw path below the plugin's prefix is the plugin's.
-// Those under /-/ are the host's. Dots could lead out of the prefix in the eyes
-// of whoever resolves them later.
+// passable tells whether a raw path is one below the plugin's prefix. Dots could
+// lead out of it in the eyes of whoever resolves them later.
 func passable(below string) bool {
-	if below == "/-" || strings.HasPrefix(below, "/-/") {
-		return false
-	}
 	for part := range strings.FieldsFuncSeq(strings.TrimPrefix(below, "/"), func(c rune) bool { return c == '/' || c == '\\' }) {
 		decoded, err := url.PathUnescape(part)
 		if err != nil || slices.ContainsFunc(strings.FieldsFunc(decoded, func(c rune) bool { return c == '/' || c == '\\' }), isDots) {

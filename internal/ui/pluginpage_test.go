@@ -121,7 +121,7 @@ func TestPathsThatLeaveAPlugin(t *testing.T) {
 	w := newWorld(t, hooked(p.hooks())...)
 	for _, below := range []string{
 		"/..", "/../", "/../secrets", "/a/../../secrets", "/.", "/./x", "/%2e%2e/secrets", "/%2E%2e/", "/.%2e/x", "/..%2fsecrets", "/x%2f..%2f..%2fsecrets",
-		"/..%5csecrets", "/%5c..%5c", "/-", "/-/", "/-/approve",
+		"/..%5csecrets", "/%5c..%5c",
 	} {
 		if a := w.get("/-/plugins/weather"+below, w.as("root")); a.StatusCode == 200 {
 			t.Errorf("%s: %s", below, a.body)
@@ -135,7 +135,7 @@ func TestPathsThatLeaveAPlugin(t *testing.T) {
 	if len(p.asked) > 0 {
 		t.Errorf("asked %q", p.asked)
 	}
-	for _, below := range []string{"/...", "/a..b", "/..a", "/-x", "/%2d/x", "//x", "/a//b", "/%00", "/a%252e%252e"} {
+	for _, below := range []string{"/...", "/a..b", "/..a", "/-x", "/-/x", "//x", "/a//b", "/%00", "/a%252e%252e"} {
 		w.get("/-/plugins/weather"+below, w.as("root")).want(t, 200)
 	}
 }
@@ -246,6 +246,7 @@ func TestRedirectsOfPlugins(t *testing.T) {
 		prefix + "/x":             prefix + "/x",
 		prefix:                    prefix + "/",
 		prefix + "/../../secrets": prefix + "/secrets",
+		"../../../../-/secrets":   prefix + "/-/secrets",
 		"http://127.0.0.1:8123" + prefix + "/x?y": prefix + "/x?y",
 		"https://example.com/x":                   "https://example.com/x",
 		"HTTP://EXAMPLE.COM":                      "http://EXAMPLE.COM",
@@ -263,7 +264,7 @@ func TestRedirectsOfPlugins(t *testing.T) {
 	for _, location := range []string{
 		"//evil.example/", "\\\\evil.example", "/\\evil.example", "http:\\\\evil.example", "javascript:pwned()", "data:text/html,x", "mailto:a@example.com", "file:///etc/passwd",
 		"http://127.0.0.1:8123/-/secrets", "http://127.0.0.1:8123/base/-/secrets", "https://127.0.0.1/base/-/logout", "http://127.0.0.1:8123" + prefix + "x/",
-		"http://user@example.com/", "http://127.0.0.1:8123@example.com/", "http:///x", "http:/x", "/%2e%2e/secrets", "/-/approve", "../../../../-/secrets", prefix + "/-/approve", prefix + "//evil.example/", "/%zz", "a:b", " /x", "/\x7f",
+		"http://user@example.com/", "http://127.0.0.1:8123@example.com/", "http:///x", "http:/x", "/%2e%2e/secrets", prefix + "//evil.example/", "/%zz", "a:b", " /x", "/\x7f",
 	} {
 		p.answer = answering(307, "Location", location, "Content-Encoding", "gzip")
 		a := w.get(prefix+"/a/b", w.as("root"))
@@ -321,7 +322,7 @@ func FuzzPluginLocation(f *testing.F) {
 		local, isLocal := strings.CutPrefix(got, "/-/plugins/weather/")
 		lower := strings.ToLower(got)
 		switch {
-		case isLocal && !strings.Contains(local, "/../") && !strings.HasPrefix(local, "../") && !strings.HasPrefix(local, "-/"):
+		case isLocal && !strings.Contains(local, "/../") && !strings.HasPrefix(local, "../"):
 		case strings.HasPrefix(lower, "http://127.0.0.1"):
 			t.Errorf("%q leads to %q, on this host", location, got)
 		case strings.HasPrefix(lower, "http://"), strings.HasPrefix(lower, "https://"):

@@ -217,8 +217,12 @@ func (v *Vault) authorizePlugins(caller secrets.Caller) error {
 	if caller.Plugin != "" {
 		return fmt.Errorf("%w: plugins do not decide about plugins", secrets.ErrDenied)
 	}
-	if caller.Proof == secrets.ProofLocal {
+	switch caller.Proof {
+	case secrets.ProofLocal:
 		return nil // who runs commands on the machine has the file itself
+	case secrets.ProofVouched:
+		// A plugin could approve itself, by way of somebody whom it signs in.
+		return fmt.Errorf("%w: whom a plugin signed in does not decide about plugins", secrets.ErrDenied)
 	}
 	decision := v.policy.Decide(caller.Actor, access.ManagePlugins)
 	if !decision.Allowed {

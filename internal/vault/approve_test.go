@@ -300,6 +300,7 @@ func TestWhoDecides(t *testing.T) {
 		"plugin as root":   plugin("thief", "root"),
 		"plugin, proven":   {Plugin: "thief", Actor: root.Actor, Proof: secrets.ProofProven},
 		"plugin, as local": {Plugin: "thief", Actor: root.Actor, Proof: secrets.ProofLocal},
+		"as a plugin says": {Actor: root.Actor, Proof: secrets.ProofVouched},
 		"nobody, local":    {Proof: secrets.ProofLocal},
 		"null, local":      {Actor: secrets.Actor{"id": nil}, Proof: secrets.ProofLocal},
 	} {
