@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -49,9 +48,6 @@ func clear(path string) error {
 	}
 	if !lies(file, path) {
 		return nil // another host was faster; publish will see
-	}
-	if n, err := parse(file); err == nil {
-		removeSocket(n.Socket)
 	}
 	return os.Remove(path)
 }
@@ -107,17 +103,6 @@ func lies(file *os.File, path string) bool {
 	}
 	there, err := os.Lstat(path)
 	return err == nil && os.SameFile(open, there)
-}
-
-// removeSocket removes what a dead host left in its private folder. It removes
-// nothing else, whatever the note says.
-func removeSocket(path string) {
-	folder := filepath.Dir(path)
-	info, err := os.Lstat(path)
-	if err == nil && info.Mode().Type() == fs.ModeSocket && filepath.Base(path) == socketName && strings.HasPrefix(filepath.Base(folder), "secrets-") {
-		_ = os.Remove(path)
-		_ = os.Remove(folder) // only if it is empty now
-	}
 }
 
 // read returns the note about a database, and the user whose host wrote it. A

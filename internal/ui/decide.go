@@ -89,8 +89,8 @@ func (s *site) confirmApprove(w http.ResponseWriter, r *request) error {
 	case request.Name == vault.HookAuthenticator && request.Kind == vault.RequestHook:
 		page.Danger = true
 		page.Text = []string{
-			p.Name + " asks to say who is signed in. It can sign anybody in as anybody, also as somebody who manages secrets and plugins.",
-			"Approve it only if you would hand it every secret of this host.",
+			p.Name + " asks to say who is signed in. It can sign anybody in as anybody but root, also as somebody who manages secrets.",
+			"Approve it only if you would let it change and delete every secret of this host.",
 		}
 	case len(request.HeldBy) > 0:
 		title = fmt.Sprintf("Share %s with %s", request.Name, p.Name)

@@ -165,7 +165,7 @@ func TestConfirmations(t *testing.T) {
 	get := func(path string) answer { return w.get(weather+path, w.as("root")) }
 	get("/approve?secret%3AONE=on").want(t, 200, "<h1>Share ONE with weather</h1>", "may be read by demo",
 		`<form class="core" action="/-/manage-plugins/weather/approve" method="post">`, `name="secret:ONE" value="on"`)
-	get("/approve?hook%3Aauthenticator=on").want(t, 200, "sign anybody in as anybody", `class="button-danger"`, `name="hook:authenticator"`)
+	get("/approve?hook%3Aauthenticator=on").want(t, 200, "sign anybody in as anybody but root", `class="button-danger"`, `name="hook:authenticator"`)
 	get("/approve?secret:NEW_KEY=on").want(t, 200, "<h1>Let weather read NEW_KEY</h1>")
 	get("/refuse?secret:OWM_KEY=on").want(t, 200, "<h1>Do not let weather read OWM_KEY</h1>", "counts at once")
 	get("/disable").want(t, 200, "<h1>Disable weather</h1>", `action="/-/manage-plugins/weather/disable" method="post"`)
