@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"io"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +21,11 @@ func (s system) colours() colours {
 	if mind, _ := s.lookupEnv("NO_COLOR"); mind != "" {
 		return false
 	}
-	file, ok := s.stdout.(*os.File)
+	return colours(isTerminal(s.stdout))
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
@@ -28,21 +33,33 @@ func (s system) colours() colours {
 	return err == nil
 }
 
-// state paints a plugin's state: green is well, red is not, yellow may be.
-func (c colours) state(state secrets.PluginState, text string) string {
-	code := "33"
-	switch state {
-	case secrets.PluginReady:
-		code = "32"
-	case secrets.PluginBackoff, secrets.PluginFailed:
-		code = "31"
-	case secrets.PluginDisabled, secrets.PluginStopped:
-		return text
-	}
+// The colours, as terminals number them.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	faint  = "2"
+)
+
+// paint is a text in a colour.
+func (c colours) paint(colour, text string) string {
 	if !c {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
+}
+
+// state paints a plugin's state: green is well, red is not, yellow may be.
+func (c colours) state(state secrets.PluginState, text string) string {
+	switch state {
+	case secrets.PluginReady:
+		return c.paint(green, text)
+	case secrets.PluginBackoff, secrets.PluginFailed:
+		return c.paint(red, text)
+	case secrets.PluginDisabled, secrets.PluginStopped:
+		return text
+	}
+	return c.paint(yellow, text)
 }
 
 // writeAligned writes the rows of a table with columns as wide as they need. An

@@ -1,0 +1,95 @@
+package plugincheck
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
+)
+
+// memory is what a plugin must do with.
+const memory = 128 << 20 // bytes
+
+// filePrefix begins the file names of plugins in a host's folder.
+const filePrefix = "datasette-secrets-plugin-"
+
+// maxBase leaves room in the path of a unix socket, which has at most 107
+// bytes, for what the kit and the program add to it.
+const maxBase = 40 // bytes
+
+// shortBase is where the kit's folder is made.
+func shortBase(given string) string {
+	if given != "" {
+		return given
+	}
+	if base := os.TempDir(); len(base) <= maxBase {
+		return base
+	}
+	return "/tmp"
+}
+
+// executable tells whether a host could start the file.
+func executable(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return bare(err)
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file; give the program itself, not a link or a folder")
+	case info.Mode()&0o111 == 0:
+		return fmt.Errorf("it is not executable; run: chmod +x %s", path)
+	}
+	return nil
+}
+
+// name is what the program is told that it is called.
+func (k *kit) name() string {
+	return strings.TrimPrefix(filepath.Base(k.cfg.Path), filePrefix)
+}
+
+// inPlace tells whether a script runs where it is, by the rule of the host:
+// when it may read its own folder, it is taken for one of several files.
+func (k *kit) inPlace() bool {
+	folder := filepath.Dir(k.cfg.Path) + "/"
+	return slices.ContainsFunc(k.cfg.Read, func(path string) bool {
+		return strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
+	})
+}
+
+// policy is the sandbox of every launch: as strict as a host's usual one where
+// the system can, and as strict as it can elsewhere.
+func (k *kit) policy() sandbox.Policy {
+	policy := sandbox.Policy{Mode: sandbox.Enforce, Kernel: *k.cfg.Kernel, Read: k.cfg.Read, Memory: memory}
+	if policy.Refusal() != nil {
+		policy.Mode = sandbox.BestEffort
+	}
+	return policy
+}
+
+// readingHint guesses what a script wants to read besides itself; empty if
+// there is nothing to guess.
+func (k *kit) readingHint() string {
+	var missing []string
+	for _, folder := range Surroundings(k.cfg.Path) {
+		if !slices.Contains(k.cfg.Read, folder) {
+			missing = append(missing, folder)
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return "; perhaps it needs --read " + strings.Join(missing, " --read ")
+}
+
+// bare is the reason in a path error, whose path the reader knows.
+func bare(err error) error {
+	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+		return pathError.Err
+	}
+	return err
+}
