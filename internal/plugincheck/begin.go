@@ -3,6 +3,8 @@ package plugincheck
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,17 +38,32 @@ func checkHandshake(ctx context.Context, k *kit) verdict {
 	return passed()
 }
 
-// checkCertificate looks at the sixth field. A host gives each launch its
-// certificates, so that nobody needs a library to make them.
 func checkCertificate(_ context.Context, k *kit) verdict {
-	if len(k.greeting) < 6 || k.greeting[5] == "" {
-		return passed()
+	if _, err := certificateIn(k.greeting); err != nil {
+		return failure(err)
 	}
-	const fix = "use the certificates of the bootstrap line on standard input, and leave the sixth field empty"
-	if strings.Contains(k.greeting[5], "=") {
-		return failed("it brings a certificate of its own, and pads it with \"=\", which go-plugin's Base64 does not have", fix)
+	return passed()
+}
+
+// certificateIn is the certificate of a program that makes its own; nil for one
+// that uses what it was given.
+func certificateIn(parts []string) (*x509.Certificate, error) {
+	if len(parts) < 6 || parts[5] == "" {
+		return nil, nil
 	}
-	return failed("it brings a certificate of its own, which hosts refuse", fix)
+	const fix = "leave the sixth field empty, and use the certificates of the bootstrap line on standard input; or write DER in Base64 without \"=\""
+	der, err := base64.RawStdEncoding.DecodeString(parts[5])
+	if err != nil && strings.Contains(parts[5], "=") {
+		return nil, problem{"the certificate in its handshake is padded with \"=\"", fix}
+	}
+	if err != nil {
+		return nil, problem{"the certificate in its handshake is not Base64", fix}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, problem{"the certificate in its handshake cannot be read", fix}
+	}
+	return cert, nil
 }
 
 func checkAddress(_ context.Context, k *kit) verdict {
@@ -112,36 +129,39 @@ func checkStrangers(ctx context.Context, k *kit) verdict {
 		if err != nil {
 			return failure(err)
 		}
-		anybody := other.HostTLS()
-		anybody.InsecureSkipVerify = true // whether the program refuses is asked, not whether the kit does
-		nobody := anybody.Clone()
-		nobody.Certificates = nil
-		for _, stranger := range []struct {
+		own, err := l.identity.Bootstrap().PluginTLS()
+		if err != nil {
+			return failure(err)
+		}
+		nobody := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}
+		for _, caller := range []struct {
 			name string
 			as   credentials.TransportCredentials
 		}{
 			{"without TLS", insecure.NewCredentials()},
 			{"without a certificate", credentials.NewTLS(nobody)},
-			{"with the certificate of another host", credentials.NewTLS(anybody)},
-			{"with the certificate that it was given itself", credentials.NewTLS(l.itself())},
+			{"with the certificate of another host", credentials.NewTLS(stranger(other.HostTLS()))},
+			{"with the certificate that it was given itself", credentials.NewTLS(stranger(own))},
 		} {
-			if l.talksTo(ctx, stranger.as) {
-				return failed("it answers a caller "+stranger.name, fix)
+			if l.talksTo(ctx, caller.as) {
+				return failed("it answers a caller "+caller.name, fix)
 			}
 		}
 		return passed()
 	})
 }
 
-// itself is the TLS configuration of somebody who has the program's own
-// certificate and key.
-func (l *launch) itself() *tls.Config {
-	config, err := l.identity.Bootstrap().PluginTLS()
-	if err != nil {
-		return &tls.Config{MinVersion: tls.VersionTLS13}
+// stranger is the TLS configuration of somebody who shows a certificate even to
+// a program that asks for another one, and takes whatever the program shows:
+// whether the program refuses is asked, not whether the caller does.
+func stranger(with *tls.Config) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &with.Certificates[0], nil
+		},
 	}
-	config.InsecureSkipVerify = true
-	return config
 }
 
 // talksTo tells whether the program answers such a caller.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/rundir"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
@@ -31,6 +32,7 @@ type launch struct {
 	dir      string // its private folder; everything below is in it
 	sockets  string // the folder in which it is to listen
 	identity pluginwire.Identity
+	bare     bool // it brings a certificate of its own, as go-plugin's AutoMTLS does
 	process  *process
 	first    chan firstLineRead // the first line of its standard output; one value
 	address  string             // of its socket; empty until it is connected
@@ -64,10 +66,11 @@ func (k *kit) begin(cookie bool) (*launch, error) {
 	}
 	policy := k.policy()
 	policy.Write, policy.Connect = []string{home, l.sockets}, []string{l.dir}
-	command, err := k.cfg.Entry.Command(k.program, policy, k.cfg.Args, environment(home, l.sockets, cookie), home)
+	command, err := k.cfg.Entry.Command(k.program, policy, k.cfg.Args, environment(home, l.sockets, identity, cookie), home)
 	if err != nil {
 		return nil, err
 	}
+	command.Patience = k.limit(handshakeTime)
 	output := io.MultiWriter(k.log, &searcher{canaries: k.canaries, place: "standard error"})
 	read := l.readOutput
 	if !cookie {
@@ -84,12 +87,13 @@ func (k *kit) begin(cookie bool) (*launch, error) {
 }
 
 // environment is what a host gives to a plugin, by itself and by go-plugin.
-func environment(home, sockets string, cookie bool) []string {
+func environment(home, sockets string, identity pluginwire.Identity, cookie bool) []string {
 	variables := []string{
 		"PATH=" + sandbox.Path,
 		"LANG=C.UTF-8",
 		"HOME=" + home,
 		"TMPDIR=" + home,
+		"PLUGIN_CLIENT_CERT=" + identity.Bootstrap().HostCert,
 		"GOMEMLIMIT=" + strconv.Itoa(memory),
 		"NODE_OPTIONS=--max-old-space-size=" + strconv.Itoa(memory>>20),
 	}
@@ -192,7 +196,7 @@ func (l *launch) close() {
 	if l.host != nil {
 		l.host.stop()
 	}
-	_ = os.RemoveAll(l.dir) // what is left goes with the kit's own folder
+	_ = rundir.RemoveAll(l.dir) // what is left goes with the kit's own folder
 }
 
 // problem is what is wrong with the program, and what to do about it.

@@ -30,10 +30,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/datasette-secrets/datasette-secrets/internal/rundir"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
@@ -44,7 +44,7 @@ type Config struct {
 	Args     []string        // given to it, as an administrator may
 	Read     []string        // files and folders that it may read, as an administrator may grant
 	Settings string          // its block of the host's configuration, as JSON; empty for none
-	Base     string          // folder for temporary files; empty for the usual one
+	Base     string          // folder for temporary files, with a short path; empty for a usual one
 	Only     []string        // the names of checks that are wanted, with those that they need; none for all
 	Restarts int             // how often it is started and stopped again; 0 for 20
 	Slow     int             // every limit on time is multiplied by it; 0 for 1
@@ -154,7 +154,8 @@ func (k *kit) perform(ctx context.Context, c check, stand map[string]bool) Resul
 // kit is the checks of one program in progress.
 type kit struct {
 	cfg      Config
-	dir      string // everything below is in it
+	folder   *rundir.Dir
+	dir      string // its path; everything below is in it
 	program  *sandbox.Program
 	canaries *canaries
 	log      *logTail
@@ -175,25 +176,25 @@ func newKit(cfg Config) (*kit, error) {
 		kernel := cfg.Entry.Probe()
 		cfg.Kernel = &kernel
 	}
-	dir, err := os.MkdirTemp(shortBase(cfg.Base), "check-")
+	folder, err := rundir.Make(cfg.Base, longestBelow)
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the checks: %w", err)
 	}
-	k := &kit{cfg: cfg, dir: dir, canaries: newCanaries()}
+	k := &kit{cfg: cfg, folder: folder, dir: folder.Path, canaries: newCanaries()}
 	k.log, k.printed = &logTail{canaries: k.canaries}, &sample{}
 	err = executable(path)
 	if err == nil {
-		k.program, err = sandbox.Seal(path, filepath.Join(dir, "store"), k.inPlace())
+		k.program, err = sandbox.Seal(path, filepath.Join(k.dir, "store"), k.inPlace())
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("taking %s for a plugin: %w", path, err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("taking %s for a plugin: %w", path, err), folder.Remove())
 	}
 	return k, nil
 }
 
 func (k *kit) close() error {
 	_ = k.program.Close() // it is memory, and not needed any more
-	if err := os.RemoveAll(k.dir); err != nil {
+	if err := k.folder.Remove(); err != nil {
 		return fmt.Errorf("removing the folder of the checks: %w", err)
 	}
 	return nil

@@ -72,15 +72,12 @@ func config(flaw string) plugincheck.Config {
 // check runs the kit.
 func check(t *testing.T, cfg plugincheck.Config) plugincheck.Report {
 	t.Helper()
-	dir := t.TempDir()
-	if cfg.Base = dir; len(dir) > 60 { // sockets have short paths
-		short, err := os.MkdirTemp("", "t")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(short) })
-		cfg.Base = short
+	base, err := os.MkdirTemp("", "t") // the folder of a test can be too deep for sockets
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	cfg.Base = base
 	report, err := plugincheck.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -144,8 +141,9 @@ func flaws() []struct{ flaw, check, reason string } {
 		{"core", "handshake", `version "2" of go-plugin's`},
 		{"version", "handshake", `version "9" of the plugin protocol`},
 		{"netrpc", "handshake", `"netrpc" instead of gRPC`},
-		{"certificate", "certificate", `pads it with "="`},
-		{"unpadded", "certificate", "a certificate of its own"},
+		{"certificate", "certificate", `padded with "="`},
+		{"unpadded", "certificate", "cannot be read"},
+		{"nobase64", "certificate", "not Base64"},
 		{"address", "address", "outside the folder"},
 		{"tcp", "address", `the network "tcp"`},
 		{"nosocket", "address", "is no socket"},
@@ -155,6 +153,7 @@ func flaws() []struct{ flaw, check, reason string } {
 		{"cookie-stays", "cookie", "still runs"},
 		{"tls", "tls", "a caller without a certificate"},
 		{"tls-any", "tls", "with the certificate of another host"},
+		{"tls-itself", "tls", "with the certificate that it was given itself"},
 		{"health", "health", "NOT_SERVING"},
 		{"unhealthy", "health", "Unimplemented"},
 		{"declarations", "declarations", "something else"},
@@ -278,6 +277,23 @@ func TestLeftProcess(t *testing.T) {
 	cfg.Kernel = &kernel
 	report := check(t, cfg)
 	if got := names(report, plugincheck.Fail); !slices.Equal(got, []string{"restarts"}) || !strings.Contains(describe(report), "left 1 other processes behind") {
+		t.Error(describe(report))
+	}
+}
+
+// A plugin that go-plugin makes certificates for is reached, and reaches the
+// host. Without the SDK, it does not notice that its host is gone.
+func TestBarePlugin(t *testing.T) {
+	t.Parallel()
+	requireSandbox(t)
+	program := filepath.Join(t.TempDir(), "bare")
+	if output, err := exec.Command("go", "build", "-o", program, "../../tests/testdata/plugins/bare").CombinedOutput(); err != nil {
+		t.Fatalf("building the plugin: %v\n%s", err, output)
+	}
+	cfg := config("")
+	cfg.Path = program
+	report := check(t, cfg)
+	if got := names(report, plugincheck.Fail); !slices.Equal(got, []string{"stdin"}) || !slices.Contains(names(report, plugincheck.Pass), "secrecy") {
 		t.Error(describe(report))
 	}
 }

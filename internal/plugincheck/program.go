@@ -18,20 +18,9 @@ const memory = 128 << 20 // bytes
 // filePrefix begins the file names of plugins in a host's folder.
 const filePrefix = "datasette-secrets-plugin-"
 
-// maxBase leaves room in the path of a unix socket, which has at most 107
-// bytes, for what the kit and the program add to it.
-const maxBase = 40 // bytes
-
-// shortBase is where the kit's folder is made.
-func shortBase(given string) string {
-	if given != "" {
-		return given
-	}
-	if base := os.TempDir(); len(base) <= maxBase {
-		return base
-	}
-	return "/tmp"
-}
+// longestBelow is the longest path of a socket in the kit's folder: that of a
+// launch by the host that is killed, whose folder is in the kit's.
+const longestBelow = len("/secrets-0123456789/p12/s/plugin0123456789")
 
 // executable tells whether a host could start the file.
 func executable(path string) error {

@@ -46,6 +46,13 @@ func (l *launch) connect(ctx context.Context) error {
 	if err := addressProblem(parts, l.sockets); err != nil {
 		return err
 	}
+	cert, err := certificateIn(parts)
+	if err != nil {
+		return err
+	}
+	if cert != nil {
+		l.bare, l.identity = true, l.identity.WithPlugin(cert)
+	}
 	if l.host, err = newFakeHost(l); err != nil {
 		return err
 	}
@@ -55,7 +62,10 @@ func (l *launch) connect(ctx context.Context) error {
 		return err
 	}
 	go l.drain()
-	return nil
+	if !l.bare {
+		return nil
+	}
+	return l.explain("go-plugin's broker", pluginwire.OfferHost(context.Background(), l.conn, l.host.address))
 }
 
 // dial makes a connection to the program. It is opened with the first call.
@@ -146,13 +156,17 @@ func (l *launch) introduce(ctx context.Context) error {
 
 // initialise tells the program where its host is.
 func (l *launch) initialise(ctx context.Context) error {
-	response, err := pluginpb.NewLifecycleClient(l.conn).Init(ctx, &pluginpb.InitRequest{
+	request := &pluginpb.InitRequest{
 		HostVersion:   "plugin test",
 		ProtocolMinor: pluginwire.ProtocolMinor,
 		PluginName:    l.kit.name(),
 		HostAddress:   l.host.address,
 		HostServices:  hostServices(),
-	})
+	}
+	if l.bare {
+		request.HostBrokerId = pluginwire.OfferedID
+	}
+	response, err := pluginpb.NewLifecycleClient(l.conn).Init(ctx, request)
 	l.services = response.GetServices()
 	return l.explain("Init", err)
 }

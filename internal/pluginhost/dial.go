@@ -58,7 +58,7 @@ func (a adopter) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.C
 // through.
 func withoutBroker(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
 	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	if strings.HasPrefix(method, "/plugin.GRPCBroker/") && desc.StreamName != offerStream {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") && desc.StreamName != pluginwire.OfferStream {
 		return nil, status.Error(codes.Unimplemented, "this host has no broker")
 	}
 	return open(ctx, desc, conn, method, opts...)

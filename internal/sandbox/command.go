@@ -12,15 +12,18 @@ import (
 	"time"
 )
 
-// maxReport is how long the report of a start may take after the process
-// started. It ends when the program runs.
-const maxReport = 5 * time.Second
+// reportTime is how long the report of a start usually may take after the
+// process started. It ends when the program runs.
+const reportTime = 5 * time.Second
 
 const maxReportSize = 64 << 10 // bytes
 
 // Command is one start of a program under a policy.
 type Command struct {
 	*exec.Cmd // to be started once; its standard files may be set
+
+	// Patience is how long Executed waits: 5 seconds, if it is not changed.
+	Patience time.Duration
 
 	report  *os.File // where the new process says how far it came; nil without a sandbox
 	theirs  []*os.File
@@ -53,7 +56,7 @@ func (e Entry) Command(p *Program, policy Policy, args, env []string, dir string
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making a pipe: %w", err), orders.Close())
 	}
-	c := &Command{report: r, theirs: []*os.File{orders, w}}
+	c := &Command{Patience: reportTime, report: r, theirs: []*os.File{orders, w}}
 	attr := attributes(policy.Kernel.Namespaces, !policy.Network)
 	c.joinGroup(policy, attr)
 	c.Cmd = &exec.Cmd{
@@ -94,7 +97,7 @@ func (c *Command) Executed() (missing []string, err error) {
 	if c.report == nil {
 		return nil, nil
 	}
-	_ = c.report.SetReadDeadline(time.Now().Add(maxReport))
+	_ = c.report.SetReadDeadline(time.Now().Add(c.Patience))
 	decoder := json.NewDecoder(io.LimitReader(c.report, maxReportSize))
 	var last result
 	for {

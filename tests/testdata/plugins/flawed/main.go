@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -119,11 +120,18 @@ func serve(flaw string) {
 	}
 	p := &flawed{flaw: flaw, tls: config.Clone()}
 	p.changeHandshake()
-	if flaw == "tls" {
-		config.ClientAuth = tls.NoClientCert
-	}
-	if flaw == "tls-any" {
-		config.ClientAuth = tls.RequireAnyClientCert
+	switch flaw {
+	case "tls":
+		config.ClientAuth, config.VerifyConnection = tls.NoClientCert, nil
+	case "tls-any":
+		config.ClientAuth, config.VerifyConnection = tls.RequireAnyClientCert, nil
+	case "tls-itself": // both certificates are good for either end
+		own, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
+		if err != nil {
+			complain(err)
+		}
+		config.ClientCAs.AddCert(own)
+		config.VerifyConnection = nil
 	}
 	if flaw == "address" {
 		os.Setenv("PLUGIN_UNIX_SOCKET_DIR", os.Getenv("HOME"))
@@ -157,6 +165,7 @@ func (p *flawed) changeHandshake() {
 		"space":       func(line string) string { return strings.TrimSuffix(line, "\n") + " \n" },
 		"certificate": func(line string) string { return field(line, 5, strings.Repeat("QUFB", 20)+"QQ==") },
 		"unpadded":    func(line string) string { return field(line, 5, strings.Repeat("QUFB", 20)) },
+		"nobase64":    func(line string) string { return field(line, 5, strings.Repeat("!", 60)) },
 		"tcp":         func(line string) string { return field(field(line, 2, "tcp"), 3, "127.0.0.1:1") },
 		"nosocket":    func(line string) string { return field(line, 3, os.Getenv("PLUGIN_UNIX_SOCKET_DIR")+"/none") },
 		"stdout":      func(line string) string { return line + "ready!\n" },
