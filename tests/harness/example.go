@@ -20,7 +20,7 @@ func RunExample(t testing.TB, name string, args ...string) {
 	host := Start(t, Options{Args: append([]string{"--root", "-s", "plugins.datasette-secrets.sandbox", "enforce"}, args...)})
 	host.waitForLog(t, "waiting for TRANSLATE_API_KEY")
 	page := host.Get(t, "/-/plugins", root).Text
-	ready := regexp.MustCompile(`<h2>` + name + `[^\n]*badge-ready`)
+	ready := regexp.MustCompile(`<h2[^>]*>` + name + `[^\n]*badge-ready`)
 	if !ready.MatchString(page) || !strings.Contains(page, "<dt>Sandbox</dt><dd>enforce") {
 		t.Errorf("the page of plugins does not show %s as ready in its sandbox:\n%s", name, page)
 	}

@@ -242,6 +242,56 @@ func TestPythonInDocs(t *testing.T) {
 	}
 }
 
+// Every other program of the README runs as it stands there too, and so do the
+// commands, but for where the environment is and how the package gets into it.
+func TestPythonReadme(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "sdk/python/README.md")
+	blocks := regexp.MustCompile("(?ms)^```python\n(.*?)^```").FindAllStringSubmatch(readme, -1)
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks of code that are not indented, and 3 are known here", len(blocks))
+	}
+	watch, hooks, test := blocks[0][1], blocks[1][1], blocks[2][1]
+	dir, python := t.TempDir(), harness.PythonSDK(t)
+
+	harness.WritePythonPlugin(t, dir, "weather", hooks)
+	harness.WriteFile(t, filepath.Join(dir, "test_weather.py"), test, 0o600)
+	run := func(what, script string) {
+		t.Helper()
+		if got := harness.RunCommand(t, dir, harness.Env(), python, "-c", script); got.Code != 0 {
+			t.Errorf("%s: exit code %d\n%s", what, got.Code, got.Stderr)
+		}
+	}
+	run("the test", "import test_weather; test_weather.test_weather()")
+	run("the watch", `
+from datasette_secrets_plugin import NotSet, Secret
+from datasette_secrets_plugin.testing import run
+class Weather:
+    register_secrets = lambda self: [Secret("WEATHER_KEY")]
+    connect = lambda self, key: seen.append(key.reveal())
+    disconnect = lambda self: seen.append(None)
+`+regexp.MustCompile("(?m)^").ReplaceAllString(watch, "    ")+`
+seen = []
+with run(Weather()) as host:
+    host.until(lambda: seen == [None])
+    host.set("WEATHER_KEY", "wk-1")
+    host.until(lambda: seen == [None, "wk-1"])
+    host.unset("WEATHER_KEY")
+    host.until(lambda: seen == [None, "wk-1", None])
+`)
+
+	commands := regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(readme, -1)
+	if len(commands) != 2 || strings.Join(strings.Fields(commands[0][1]), " ") != "python3 -m venv /opt/weather /opt/weather/bin/pip install ./sdk/python" {
+		t.Fatalf("the README says %q; this test must do what it says instead", commands)
+	}
+	begin, granted, _ := strings.Cut(strings.Join(strings.Fields(strings.ReplaceAll(commands[1][1], "\\\n", "")), " "), " -s ")
+	if begin != "chmod 755 datasette-secrets-plugin-weather datasette-secrets --plugins-dir . --root" ||
+		granted != `plugins.datasette-secrets.plugins.weather.read '["/opt/weather"]'` {
+		t.Fatalf("the README says %q; this test must do what it says instead", commands[1][1])
+	}
+	harness.RunHooks(t, append(harness.PythonReading(t, "weather", python), "--plugins-dir", dir)...)
+}
+
 // The package's own tests: values, errors, log lines, and that the generated
 // code is current.
 func TestPythonUnits(t *testing.T) {

@@ -230,6 +230,50 @@ func TestExample(t *testing.T) {
 	harness.RunExample(t, "translator", append(harness.Reading("translator", filepath.Dir(dir)), "--plugins-dir", dir)...)
 }
 
+// Every other block of the README runs as it stands there too.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	readme := read(t, "sdk/node/README.md")
+	blocks := regexp.MustCompile("(?s)```js\n(.*?)```").FindAllStringSubmatch(readme, -1)
+	if len(blocks) != 5 {
+		t.Fatalf("%d blocks of code, and 5 are known here", len(blocks))
+	}
+	watch, weather, program, test := blocks[1][1], blocks[2][1], blocks[3][1], blocks[4][1]
+	dir := harness.NodeDir(t)
+	harness.WriteFile(t, filepath.Join(dir, "weather.js"), weather, 0o644)
+	harness.WriteFile(t, filepath.Join(dir, "weather.test.js"), test, 0o644)
+	harness.WriteFile(t, filepath.Join(dir, "watch.test.js"), `
+import { test } from "node:test";
+import { secret } from "datasette-secrets-plugin";
+import { run } from "datasette-secrets-plugin/testing";
+const seen = [];
+const weather = {
+	registerSecrets: () => [secret("WEATHER_KEY")],
+	connect: (key) => seen.push(key.reveal()),
+	disconnect: (why) => seen.push(why),
+	`+watch+`
+};
+test("watch", () => run(weather, async (host) => {
+	await host.until(() => seen.join() === "opened");
+	host.set("WEATHER_KEY", "wk-1");
+	await host.until(() => seen.join() === "opened,wk-1");
+	host.unset("WEATHER_KEY");
+	await host.until(() => seen.join() === "opened,wk-1,revoked");
+}));
+`, 0o644)
+	tests := harness.RunCommand(t, dir, os.Environ(), "node", "--test")
+	if tests.Code != 0 || !strings.Contains(tests.Stdout, "# pass 2") {
+		t.Errorf("the tests: exit code %d\n%s%s", tests.Code, tests.Stdout, tests.Stderr)
+	}
+	command := regexp.MustCompile("(?s)```sh\n(.*?)```").FindStringSubmatch(readme)[1]
+	if want := "datasette-secrets --plugins-dir plugins --root \\\n" +
+		"  -s plugins.datasette-secrets.plugins.weather.read \"[\\\"$PWD/plugins\\\"]\"\n"; command != want {
+		t.Fatalf("the README says %q; this test must do what it says instead", command)
+	}
+	harness.AddNodePlugin(t, dir, "weather", program)
+	harness.RunHooks(t, append(harness.Reading("weather", filepath.Dir(dir)), "--plugins-dir", dir)...)
+}
+
 // Every program of the documents is a plugin that the host can start.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
@@ -278,7 +322,7 @@ func wantError(t *testing.T, probe *harness.Probe, name string, want error) {
 // wantPlugin waits until the host shows a plugin in a state.
 func wantPlugin(t *testing.T, host *harness.Process, name, state string) {
 	t.Helper()
-	wantShown(t, host, `<h2>`+name+`( <span class="by">[^<]*</span>)? <span class="badge badge-`+state+`">`)
+	wantShown(t, host, `<h2[^>]*>`+name+`( <span class="by">[^<]*</span>)? <span class="badge badge-`+state+`">`)
 }
 
 // wantShown waits until the page of plugins matches a pattern.
