@@ -104,7 +104,7 @@ func (s *supervised) seal() error {
 		return nil
 	}
 	s.forget()
-	program, err := sandbox.Seal(s.path, s.host.store(), s.inPlace())
+	program, err := sandbox.Seal(s.path, s.host.store(), s.script())
 	if err != nil {
 		return err
 	}
@@ -112,16 +112,14 @@ func (s *supervised) seal() error {
 	return nil
 }
 
-// inPlace tells whether a script runs where it is: when it may read its own
-// folder, it is taken for one of several files that belong together.
-func (s *supervised) inPlace() bool {
-	if s.host.cfg.Sandbox == sandbox.Off {
-		return true
-	}
+// script says how a script is run. When it may read its own folder, it is taken
+// for one of several files that belong together.
+func (s *supervised) script() sandbox.Script {
 	folder := filepath.Dir(s.path) + "/"
-	return slices.ContainsFunc(s.host.cfg.Grants[s.name].Read, func(path string) bool {
+	several := slices.ContainsFunc(s.host.cfg.Grants[s.name].Read, func(path string) bool {
 		return strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
 	})
+	return sandbox.Script{InPlace: s.host.cfg.Sandbox == sandbox.Off, Folder: several, Others: prefix}
 }
 
 // hashOf is a program's hash as it is shown and compared.

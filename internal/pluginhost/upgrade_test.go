@@ -242,3 +242,35 @@ func (w *world) isUsed(name string) {
 		return nil
 	})
 }
+
+// The hash of a script that may read its folder is that of all its files, as
+// they are at its start. Other plugins there do not count.
+func TestHashOfSeveralFiles(t *testing.T) {
+	t.Parallel()
+	needSandbox(t)
+	dir := pluginsDir(t, "snoop")
+	replace(t, pluginFile(dir, "healthy"), behaving("healthy", 0))
+	library := filepath.Join(dir, "library")
+	must(t, os.WriteFile(library, []byte("1"), 0o644))
+	w := startWith(t, pluginhost.Config{
+		Dir: dir, Timings: quick(),
+		Grants: map[string]pluginhost.Grant{"healthy": {Read: []string{dir}}},
+	})
+	restarted := func() string {
+		must(t, w.Restart("healthy"))
+		w.isReady("healthy")
+		return w.status("healthy").Hash
+	}
+	first := w.status("healthy").Hash
+	must(t, os.Remove(pluginFile(dir, "snoop")))
+	if again := restarted(); again != first {
+		t.Errorf("the hash became %s without a change", again)
+	}
+	must(t, os.WriteFile(library, []byte("2"), 0o644))
+	if again := restarted(); again == first {
+		t.Error("a change of a library does not change the hash")
+	}
+	must(t, os.Chmod(library, 0o666))
+	must(t, w.Restart("healthy"))
+	w.failsWith("healthy", "library can be written by other users")
+}

@@ -121,7 +121,7 @@ func TestGroup(t *testing.T) {
 		}
 	}()
 	policy.Kernel.Groups, policy.Memory = groups, 64<<20
-	sealed, err := sandbox.Seal(script(t, "#!/bin/sh\n(while :; do read x; done </dev/zero) &\nread x\n"), t.TempDir(), false)
+	sealed, err := sandbox.Seal(script(t, "#!/bin/sh\n(while :; do read x; done </dev/zero) &\nread x\n"), t.TempDir(), sandbox.Script{})
 	if err != nil {
 		t.Fatal(err)
 	}

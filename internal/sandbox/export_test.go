@@ -10,7 +10,7 @@ import (
 
 // SealOnDisk is Seal on a system that does not execute memory.
 func SealOnDisk(path, store string) (*Program, error) {
-	return seal(path, store, false, func(string, io.Reader) (*os.File, error) { return nil, unix.EACCES })
+	return seal(path, store, Script{}, func(string, io.Reader) (*os.File, error) { return nil, unix.EACCES })
 }
 
 // AlsoExecuted is alsoExecuted for a file that holds data.

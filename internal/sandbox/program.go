@@ -23,9 +23,10 @@ import (
 // folder that is named after its hash, and hashed again before each start. So
 // is a binary where the kernel does not execute memory (vm.memfd_noexec). A
 // script that belongs to several files is not copied, because it would not find
-// them; see Seal.
+// them; see Script.
 type Program struct {
-	// Hash is the SHA-256 of the program, in hexadecimal.
+	// Hash is the SHA-256 of the program, in hexadecimal: of its file, or of
+	// everything in the folder of a script that is one of several files.
 	Hash string
 
 	name    string // what it is told that it is called: its path
@@ -33,6 +34,7 @@ type Program struct {
 	memory  *os.File // sealed, or nil
 	stored  string   // path of the private copy, or empty
 	place   string   // path of a script that runs where it is, or empty
+	tree    *tree    // its folder, if that belongs to it
 	execute []string // what must be executed as well: interpreter, loader
 }
 
@@ -71,16 +73,30 @@ func (p *Program) Mark() Mark { return p.id.mark() }
 // errChanged: somebody writes the file.
 var errChanged = errors.New("its file changed while it was read; it is tried again")
 
+// Script is how a program is taken that turns out to be a script. The zero
+// Script is one file, and copied.
+type Script struct {
+	// InPlace is a script that runs where it is. Whoever may write it must be
+	// trusted.
+	InPlace bool
+
+	// Folder is a script that runs where it is because it is one of several
+	// files: all that is in its folder is hashed with it.
+	Folder bool
+
+	// Others is how the names of other programs in that folder begin. They are
+	// left out. Empty if there are none.
+	Others string
+}
+
 // Seal copies the executable file at path. The folder store is for copies that
-// cannot be in memory; only this user may be able to write it. A script that is
-// to run inPlace, because it is one of several files, is not copied: it is
-// hashed, and those who may write it and its neighbours must be trusted.
-func Seal(path, store string, inPlace bool) (*Program, error) {
-	return seal(path, store, inPlace, intoMemory)
+// cannot be in memory; only this user may be able to write it.
+func Seal(path, store string, script Script) (*Program, error) {
+	return seal(path, store, script, intoMemory)
 }
 
 // seal is Seal with the way into memory as an argument.
-func seal(path, store string, inPlace bool, intoMemory func(string, io.Reader) (*os.File, error)) (*Program, error) {
+func seal(path, store string, how Script, intoMemory func(string, io.Reader) (*os.File, error)) (*Program, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading its file: %w", reason(err))
@@ -93,7 +109,7 @@ func seal(path, store string, inPlace bool, intoMemory func(string, io.Reader) (
 	hash := sha256.New()
 	content := io.TeeReader(f, hash)
 	switch script := isScript(f); {
-	case script && inPlace:
+	case script && (how.InPlace || how.Folder):
 		p.place = path
 		_, err = io.Copy(io.Discard, content)
 	case !script:
@@ -116,7 +132,26 @@ func seal(path, store string, inPlace bool, intoMemory func(string, io.Reader) (
 	if err := p.settle(store); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	if p.place != "" && how.Folder {
+		if err := p.takeFolder(how.Others); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
+}
+
+// takeFolder hashes the folder of a script.
+func (p *Program) takeFolder(others string) (err error) {
+	if p.tree, err = treeOf(p.place, others); err != nil {
+		return err
+	}
+	if p.Hash, err = p.tree.hash(); err != nil {
+		return err
+	}
+	if !p.tree.same() {
+		return errChanged
+	}
+	return nil
 }
 
 // settle gives a stored copy its final name and finds what else the program
@@ -150,7 +185,8 @@ func (p *Program) settle(store string) error {
 }
 
 // Fresh tells whether the program may be started again: the file at path is
-// the one that was copied, and a copy on disk still holds what it did.
+// the one that was copied, a copy on disk still holds what it did, and so does
+// the folder of a script of several files, as far as names, sizes and times tell.
 func (p *Program) Fresh(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -158,6 +194,9 @@ func (p *Program) Fresh(path string) bool {
 	}
 	defer f.Close()
 	if now, err := identify(f); err != nil || now != p.id {
+		return false
+	}
+	if p.tree != nil && !p.tree.same() {
 		return false
 	}
 	return p.stored == "" || hashOf(p.stored) == p.Hash

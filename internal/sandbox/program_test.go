@@ -33,7 +33,7 @@ func binary(t *testing.T) (path, hash string) {
 func TestSealedInMemory(t *testing.T) {
 	t.Parallel()
 	path, hash := binary(t)
-	p, err := sandbox.Seal(path, t.TempDir(), false)
+	p, err := sandbox.Seal(path, t.TempDir(), sandbox.Script{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestSealedOnDisk(t *testing.T) {
 	}{
 		{path, hash, sandbox.SealOnDisk},
 		{script(t, text), hex.EncodeToString(sum[:]), func(path, store string) (*sandbox.Program, error) {
-			return sandbox.Seal(path, store, false)
+			return sandbox.Seal(path, store, sandbox.Script{})
 		}},
 	} {
 		store := filepath.Join(t.TempDir(), "store")
@@ -129,7 +129,7 @@ func TestNotSealed(t *testing.T) {
 		filepath.Dir(path): "its file is not a regular file",
 		path + ".none":     "reading its file: no such file or directory",
 	} {
-		if _, err := sandbox.Seal(path, t.TempDir(), false); err == nil || err.Error() != want {
+		if _, err := sandbox.Seal(path, t.TempDir(), sandbox.Script{}); err == nil || err.Error() != want {
 			t.Errorf("the error is %v, want %s", err, want)
 		}
 	}
@@ -186,7 +186,7 @@ func FuzzAlsoExecuted(f *testing.F) {
 func TestScriptInPlace(t *testing.T) {
 	t.Parallel()
 	path := script(t, "#!/bin/sh\nexit 0\n")
-	p, err := sandbox.Seal(path, t.TempDir(), true)
+	p, err := sandbox.Seal(path, t.TempDir(), sandbox.Script{InPlace: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestScriptInPlace(t *testing.T) {
 		t.Error("another script counts as the same")
 	}
 	compiled, _ := binary(t)
-	if p, err := sandbox.Seal(compiled, t.TempDir(), true); err != nil || p.Runnable() == compiled {
+	if p, err := sandbox.Seal(compiled, t.TempDir(), sandbox.Script{InPlace: true}); err != nil || p.Runnable() == compiled {
 		t.Errorf("a binary runs in place: %v, %v", p, err)
 	}
 }

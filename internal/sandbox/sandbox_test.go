@@ -24,7 +24,7 @@ func entry() sandbox.Entry { return sandbox.Enter(nil) }
 // output runs a program under a policy and returns what it wrote.
 func output(t *testing.T, program string, policy sandbox.Policy, args ...string) (string, error) {
 	t.Helper()
-	sealed, err := sandbox.Seal(program, t.TempDir(), false)
+	sealed, err := sandbox.Seal(program, t.TempDir(), sandbox.Script{})
 	if err != nil {
 		t.Fatal(err)
 	}
