@@ -177,8 +177,8 @@ func harmlessType(text string) string {
 	}
 	kind, params, err := mime.ParseMediaType(text)
 	switch {
-	case err != nil:
-		return "application/octet-stream"
+	case err != nil, strings.HasPrefix(kind, "multipart/"), strings.HasPrefix(kind, "message/"):
+		return "application/octet-stream" // the parts of the latter have headers of their own
 	case strings.Contains(kind, "script"), strings.Contains(kind, "wasm"):
 		return textType
 	}
