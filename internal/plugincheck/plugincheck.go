@@ -184,7 +184,7 @@ func newKit(cfg Config) (*kit, error) {
 	k.log, k.printed = &logTail{canaries: k.canaries}, &sample{}
 	err = executable(path)
 	if err == nil {
-		k.program, err = sandbox.Seal(path, filepath.Join(k.dir, "store"), k.inPlace())
+		k.program, err = sandbox.Seal(path, filepath.Join(k.dir, "store"), k.script())
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("taking %s for a plugin: %w", path, err), folder.Remove())

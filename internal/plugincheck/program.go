@@ -41,13 +41,14 @@ func (k *kit) name() string {
 	return strings.TrimPrefix(filepath.Base(k.cfg.Path), filePrefix)
 }
 
-// inPlace tells whether a script runs where it is, by the rule of the host:
-// when it may read its own folder, it is taken for one of several files.
-func (k *kit) inPlace() bool {
+// script says how a script is run, by the rule of the host: when it may read its
+// own folder, it is taken for one of several files.
+func (k *kit) script() sandbox.Script {
 	folder := filepath.Dir(k.cfg.Path) + "/"
-	return slices.ContainsFunc(k.cfg.Read, func(path string) bool {
+	several := slices.ContainsFunc(k.cfg.Read, func(path string) bool {
 		return strings.HasPrefix(folder, strings.TrimSuffix(path, "/")+"/")
 	})
+	return sandbox.Script{Folder: several, Others: filePrefix}
 }
 
 // policy is the sandbox of every launch: as strict as a host's usual one where
