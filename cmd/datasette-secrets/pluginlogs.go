@@ -35,6 +35,9 @@ plugin was given are masked.`,
 				last, err = writeLog(ctx, sys.stdout, console, plugin, last)
 			}
 		}
+		if follow && ctx.Err() != nil {
+			return nil // interrupted, as it was meant to be
+		}
 		return err
 	})
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
