@@ -11,8 +11,31 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 )
 
-// ParseLine is parseLine for the tests.
-var ParseLine = parseLine
+// ParseLine is parseLine for the tests, of a plugin that was given nothing.
+func ParseLine(line []byte) entry { return parseLine(line, false, &redactor{}) }
+
+// Redactor is redactor for the tests.
+type Redactor struct{ redactor }
+
+// Learn is learn for the tests.
+func (r *Redactor) Learn(name, value string) { r.learn(name, value) }
+
+// Renew is renew for the tests.
+func (r *Redactor) Renew() { r.renew() }
+
+// Hide is hide for the tests.
+func (r *Redactor) Hide(text string, cut bool) string { return r.hide(text, cut) }
+
+// Fit is fit for the tests.
+func (r *Redactor) Fit(text string, limit int) string { return r.fit(text, limit) }
+
+// Size is about how many bytes the redactor takes.
+func (r *Redactor) Size() int { return r.size }
+
+// Line is what the log says of a line.
+func (r *Redactor) Line(line string, cut bool) (message string, fields map[string]string) {
+	return parseLine([]byte(line), cut, &r.redactor).Text()
+}
 
 // ParseHandshake is parseHandshake for the tests.
 func ParseHandshake(line string) (text string, cert *x509.Certificate, err error) {

@@ -52,7 +52,7 @@ func (l *launch) initialise(ctx context.Context, hostVersion string) error {
 	}
 	l.hooks = newHooks(response.GetServices())
 	l.about = introduction{
-		version: clean(response.GetVersion(), maxVersion),
+		version: l.runner.journal.redactor.fit(response.GetVersion(), maxVersion),
 		hooks:   append([]string{"register_secrets"}, l.hooks.offered...),
 		starter: slices.Contains(response.GetServices(), pluginpb.Starter_ServiceDesc.ServiceName),
 	}

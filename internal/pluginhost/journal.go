@@ -17,28 +17,29 @@ const (
 // journal takes what one plugin writes, as lines, to the host's log. It never
 // makes the plugin wait: lines beyond the rate are counted and dropped.
 type journal struct {
-	log     *slog.Logger
-	bucket  *bucket
-	dropped atomic.Int64
-	told    atomic.Int64 // how many of them the log knows about
+	log      *slog.Logger
+	redactor *redactor
+	bucket   *bucket
+	dropped  atomic.Int64
+	told     atomic.Int64 // how many of them the log knows about
 }
 
 func newJournal(log *slog.Logger) *journal {
-	return &journal{log: log, bucket: newBucket(logRate, logBurst, time.Now)}
+	return &journal{log: log, redactor: &redactor{}, bucket: newBucket(logRate, logBurst, time.Now)}
 }
 
 // lines returns a writer for one stream of text.
 func (j *journal) lines() *lines { return &lines{journal: j} }
 
-// line logs one line, or drops it. It tells whether the line is part of the
-// text of a crash.
-func (j *journal) line(text []byte, crashing bool) bool {
+// line logs one line, which may have been cut off, or drops it. It tells whether
+// the line is part of the text of a crash.
+func (j *journal) line(text []byte, cut, crashing bool) bool {
 	if !j.bucket.take() {
 		j.dropped.Add(1)
 		return crashing
 	}
 	j.tellDropped()
-	e := parseLine(text)
+	e := parseLine(text, cut, j.redactor)
 	if !e.tagged && (crashing || isCrash(e.message)) {
 		crashing = true
 		e.level = slog.LevelError
@@ -59,6 +60,7 @@ func (j *journal) tellDropped() {
 type lines struct {
 	journal  *journal
 	line     []byte
+	cut      bool // more of it was left out
 	crashing bool
 }
 
@@ -78,7 +80,7 @@ func (l *lines) Write(data []byte) (int, error) {
 
 func (l *lines) add(part []byte) {
 	if room := maxLine - len(l.line); len(part) > room {
-		part = part[:room]
+		part, l.cut = part[:room], true
 	}
 	l.line = append(l.line, part...)
 }
@@ -86,7 +88,7 @@ func (l *lines) add(part []byte) {
 // flush ends the line that was begun.
 func (l *lines) flush() {
 	if text := bytes.TrimRight(l.line, "\r"); len(text) > 0 {
-		l.crashing = l.journal.line(text, l.crashing)
+		l.crashing = l.journal.line(text, l.cut, l.crashing)
 	}
-	l.line = l.line[:0]
+	l.line, l.cut = l.line[:0], false
 }

@@ -28,8 +28,8 @@ type entry struct {
 // parseLine reads a line as hclog writes it, a JSON object with the keys
 // @level, @message, @module and @timestamp and further fields. Any value may
 // be of any type. Every other line is its own message.
-func parseLine(line []byte) entry {
-	plain := entry{level: slog.LevelInfo, message: clean(string(line), maxLine)}
+func parseLine(line []byte, cut bool, r *redactor) entry {
+	plain := entry{level: slog.LevelInfo, message: r.fit(r.hide(string(line), cut), maxLine)}
 	if !bytes.HasPrefix(bytes.TrimSpace(line), []byte("{")) {
 		return plain
 	}
@@ -37,9 +37,9 @@ func parseLine(line []byte) entry {
 	if json.Unmarshal(line, &fields) != nil || fields["@message"] == nil {
 		return plain
 	}
-	e := entry{message: scalar(fields["@message"], maxLine)}
-	e.level, e.tagged = level(scalar(fields["@level"], maxKey))
-	if rest := others(fields); len(rest) > 0 {
+	e := entry{message: r.scalar(fields["@message"], maxLine)}
+	e.level, e.tagged = level(r.scalar(fields["@level"], maxKey))
+	if rest := others(fields, r); len(rest) > 0 {
 		// In a group of their own, they cannot pose as the host's fields.
 		e.attrs = []slog.Attr{slog.GroupAttrs(fieldsGroup, rest...)}
 	}
@@ -64,7 +64,7 @@ func level(name string) (slog.Level, bool) {
 
 // others are the fields that are not hclog's own. Its module is left out: the
 // log knows which plugin it is.
-func others(fields map[string]json.RawMessage) []slog.Attr {
+func others(fields map[string]json.RawMessage, r *redactor) []slog.Attr {
 	var attrs []slog.Attr
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if key == "@message" || key == "@level" || key == "@timestamp" || key == "@module" {
@@ -73,19 +73,19 @@ func others(fields map[string]json.RawMessage) []slog.Attr {
 		if len(attrs) == maxFields {
 			break
 		}
-		name := clean(strings.TrimPrefix(key, "@"), maxKey)
-		attrs = append(attrs, slog.String(name, scalar(fields[key], maxField)))
+		name := r.fit(strings.TrimPrefix(key, "@"), maxKey)
+		attrs = append(attrs, slog.String(name, r.scalar(fields[key], maxField)))
 	}
 	return attrs
 }
 
 // scalar is a JSON value as text: a string as it is, everything else as JSON.
-func scalar(value json.RawMessage, limit int) string {
+func (r *redactor) scalar(value json.RawMessage, limit int) string {
 	var text string
 	if json.Unmarshal(value, &text) != nil {
 		text = string(value)
 	}
-	return clean(text, limit)
+	return r.fit(text, limit)
 }
 
 // isCrash tells whether a line begins the last words of a Go program.

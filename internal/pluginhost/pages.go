@@ -112,7 +112,7 @@ func (h *Host) page(ctx context.Context, l *launch, prefix string, actor secrets
 		err = fmt.Errorf("it did not answer within %s", h.cfg.Timings.Page)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: the pages of the plugin %s: %s", secrets.ErrUnavailable, l.name, clean(err.Error(), maxReason))
+		return nil, fmt.Errorf("%w: the pages of the plugin %s: %s", secrets.ErrUnavailable, l.name, l.runner.journal.redactor.fit(err.Error(), maxReason))
 	}
 	return response, nil
 }

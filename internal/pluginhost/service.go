@@ -33,6 +33,7 @@ type service struct {
 	maxAge   time.Duration // how long the plugin may keep a value
 	batches  chan struct{} // one for each GetSecrets that is being answered
 	watches  *bucket
+	redactor *redactor
 	log      *slog.Logger
 }
 
@@ -45,6 +46,7 @@ func newService(cfg Config, l *launch) *service {
 		maxAge:   cfg.Grants[l.name].MaxAge,
 		batches:  make(chan struct{}, maxBatches),
 		watches:  newBucket(watchRate, watchBurst, time.Now),
+		redactor: l.runner.journal.redactor,
 		log:      l.log,
 	}
 }
@@ -81,13 +83,15 @@ func (s *service) GetSecret(ctx context.Context, r *pluginpb.GetSecretRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return s.release(found), nil
+	return s.release(r.GetName(), found), nil
 }
 
 // release hands a value to the plugin.
-func (s *service) release(found vault.Found) *pluginpb.GetSecretResponse {
+func (s *service) release(name string, found vault.Found) *pluginpb.GetSecretResponse {
+	value := found.Value.Reveal()
+	s.redactor.learn(name, value)
 	return &pluginpb.GetSecretResponse{
-		Value:         []byte(found.Value.Reveal()),
+		Value:         []byte(value),
 		Source:        string(found.Source),
 		Version:       uint64(found.Version),
 		MaxAgeSeconds: uint32(s.maxAge / time.Second),
@@ -114,7 +118,7 @@ func (s *service) GetSecrets(ctx context.Context, r *pluginpb.GetSecretsRequest)
 	for _, result := range results {
 		answer := &pluginpb.SecretResult{Name: result.Name}
 		if result.Err == nil {
-			answer.Found = s.release(result.Found)
+			answer.Found = s.release(result.Name, result.Found)
 		} else if answer.Error, err = s.reason(result.Err); err != nil {
 			return nil, err
 		}

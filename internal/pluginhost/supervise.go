@@ -92,7 +92,7 @@ func (s *supervised) keepUp(turn context.Context) {
 		if ending.lasted >= s.host.cfg.Timings.Steady {
 			failures = 0
 		}
-		reason := clean(ending.err.Error(), maxReason)
+		reason := s.journal.redactor.fit(ending.err.Error(), maxReason)
 		if ending.crashed && crashes.crash(time.Now(), s.host.cfg.Timings.Breaker) {
 			s.giveUp(turn, reason)
 			return
@@ -204,6 +204,9 @@ func (s *supervised) launch(turn context.Context, beside *launch) (*launch, erro
 	}
 	if beside != nil && beside.hash == hashOf(s.program) {
 		return nil, errSame
+	}
+	if beside == nil {
+		s.journal.redactor.renew()
 	}
 	l, err := newLaunch(s.host, s.name, s.program, policy, s.journal)
 	if err != nil {

@@ -89,8 +89,9 @@ func (u *upgrade) settle(turn context.Context, done attempt) *launch {
 		return nil
 	}
 	timings := u.s.host.cfg.Timings
-	reason := clean("the new file does not work, and the former goes on: "+done.err.Error(), maxReason)
-	u.s.log.Warn("the plugin's new file does not work; the former goes on", "reason", clean(done.err.Error(), maxReason))
+	cause := u.s.journal.redactor.fit(done.err.Error(), maxReason)
+	reason := clean("the new file does not work, and the former goes on: "+cause, maxReason)
+	u.s.log.Warn("the plugin's new file does not work; the former goes on", "reason", cause)
 	u.s.remark(turn, func(state *secrets.PluginStatus) { state.LastError = reason })
 	if !u.crashes.crash(time.Now(), timings.Breaker) {
 		u.retry = time.Now().Add(timings.backoff(u.failures))

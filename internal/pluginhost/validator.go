@@ -3,7 +3,6 @@ package pluginhost
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
@@ -53,29 +52,19 @@ func (h *Host) TestSecret(ctx context.Context, caller secrets.Caller, plugin, na
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.timings.Call)
 	defer cancel()
-	value := found.Value.Reveal()
+	value, redactor := found.Value.Reveal(), l.runner.journal.redactor
+	redactor.learn(name, value)
 	response, err := pluginpb.NewValidatorClient(l.conn).TestSecret(ctx, &pluginpb.TestSecretRequest{Name: name, Value: []byte(value)})
 	if err != nil {
 		return secrets.TestResult{}, fmt.Errorf("%w: %w", secrets.ErrUnavailable, l.explain("TestSecret", err))
 	}
-	return secrets.TestResult{Plugin: plugin, OK: response.GetOk(), Message: verdict(response.GetMessage(), value)}, nil
+	return secrets.TestResult{Plugin: plugin, OK: response.GetOk(), Message: verdict(response.GetMessage(), redactor)}, nil
 }
 
-// verdict makes a plugin's message fit for a page. It looks for the value
-// before anything is cut off or taken out, and once more afterwards.
-func verdict(message, value string) string {
+// verdict makes a plugin's message fit for a page.
+func verdict(message string, r *redactor) string {
 	if len(message) > maxVerdict {
 		return ""
 	}
-	message = mask(message, value)
-	message = clean(message, len(message))
-	return clean(mask(message, value), pluginwire.MaxTestMessage)
-}
-
-// mask hides a value in a text.
-func mask(text, value string) string {
-	if value == "" {
-		return text
-	}
-	return strings.ReplaceAll(text, value, "[redacted]")
+	return r.fit(message, pluginwire.MaxTestMessage)
 }

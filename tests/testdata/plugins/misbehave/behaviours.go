@@ -48,6 +48,7 @@ func behaviours() map[string]behaviour {
 		"watcher":  {declares: append(secret("WATCHED"), secret("WATCHED_TOO")...), start: func(m *misbehave) { m.watch() }},
 		"stranger": {declares: secret("STRANGER_KEY"), start: func(m *misbehave) { m.watch("HEALTHY_KEY") }},
 		"forger":   {declares: secret("FORGER_KEY"), start: (*misbehave).forge},
+		"blabber":  {declares: append(secret("BLAB_KEY"), secret("BLAB_LINES")...), start: (*misbehave).blab},
 		"dawdler":  {declares: append(secret("GO"), many(999)...), start: (*misbehave).dawdle},
 		"last":     {declares: secret("MANY_LAST"), start: func(m *misbehave) { m.watch() }},
 		"intruder": {declares: secret("INTRUDER_KEY"), start: (*misbehave).intrude},
