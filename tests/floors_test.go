@@ -53,6 +53,7 @@ func floors() map[string]int {
 		"tests/harness":          7,
 		"tests/interop":          8,
 		"tests/sdk":              8,
+		"tests/seals":            8,
 		"tests/sdknode":          8,
 		"tests/testdata/plugins": 8,
 	}

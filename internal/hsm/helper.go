@@ -26,6 +26,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -168,7 +169,7 @@ func (h *Helper) once(ctx context.Context, r token.Request, timeout time.Duratio
 		}
 	}
 	if err != nil {
-		return result, stage, fmt.Errorf("%w while %s (%s)", errDied, doing(stage), p.wait())
+		return result, stage, fmt.Errorf("%w while %s (%s)", errDied, doing(stage), p.ending())
 	}
 	return result, stage, nil
 }
@@ -220,7 +221,7 @@ func (h *Helper) start() (*process, error) {
 	}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{"datasette-secrets", token.Argument},
-		Env: append([]string{}, h.Env...), Dir: "/", Stderr: h.Stderr,
+		Env: append(slices.Clone(h.Env), "GOTRACEBACK=none"), Dir: "/", Stderr: h.Stderr,
 		ExtraFiles:  []*os.File{theirRequest, theirAnswers},
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true}, // CTRL+C is for the host, which then ends the helper in order
 		WaitDelay:   endGrace,                            // something that the module started may hold on to standard error
@@ -255,13 +256,20 @@ func (p *process) end() {
 // kill ends the helper, if it still runs.
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
 
-// wait waits for the end, and says how it was.
-func (p *process) wait() string {
+// crashed is the exit code of a Go program that ends itself after a signal in
+// the code of a module.
+const crashed = 2
+
+// ending waits for the end, and says how it was.
+func (p *process) ending() string {
 	select {
 	case <-p.ended:
 	case <-time.After(endGrace):
 		p.kill()
 		<-p.ended
+	}
+	if p.cmd.ProcessState.ExitCode() == crashed {
+		return "it crashed"
 	}
 	return p.cmd.ProcessState.String()
 }

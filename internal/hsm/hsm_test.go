@@ -41,8 +41,7 @@ func TestMechanisms(t *testing.T) {
 	t.Parallel()
 	soft := harness.NewSoftHSM(t, "prod")
 	for _, mechanism := range token.MechanismNames() {
-		t.Run(mechanism, func(t *testing.T) {
-			t.Parallel()
+		t.Run(mechanism, func(t *testing.T) { // one by one: SoftHSM reads a token while another process writes it
 			k := open(t, helper(soft), hsm.Config{URI: soft.URI(harness.SoftHSMModule, "prod", "k-"+mechanism), Mechanism: mechanism, AllowPKCS1: true})
 			info, used, err := k.Init(ctx)
 			if mechanism == token.RSAOAEPSHA256 {

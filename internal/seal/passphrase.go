@@ -2,10 +2,14 @@ package seal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strconv"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"filippo.io/age"
@@ -32,32 +36,33 @@ const maxSealed = 4096
 // byPassphrase is something that people know.
 type byPassphrase struct {
 	text secrets.Value
-	work int
+	work int          // for new seals; 0: as it was, or the default
+	was  atomic.Int64 // the work of the seal that was opened last; 0: none
 }
+
+// scryptLine is the line of a file of age that tells the work factor.
+var scryptLine = regexp.MustCompile(`(?m)^-> scrypt \S+ ([0-9]{1,2})$`)
 
 // ByPassphrase returns the means of a seal of the kind Passphrase. The wrapped
 // root key is a file of age (https://age-encryption.org/v1) with one scrypt
 // recipient. work is for new seals, from MinWorkFactor to MaxWorkFactor; 0 is
-// DefaultWorkFactor.
+// that of the seal that was opened with it before, or DefaultWorkFactor.
 func ByPassphrase(text secrets.Value, work int) (Means, error) {
-	if work == 0 {
-		work = DefaultWorkFactor
-	}
-	if work < MinWorkFactor || work > MaxWorkFactor {
+	if work != 0 && (work < MinWorkFactor || work > MaxWorkFactor) {
 		return nil, fmt.Errorf("%w: the work factor of a passphrase must be from %d to %d", secrets.ErrInvalid, MinWorkFactor, MaxWorkFactor)
 	}
 	if n := text.Len(); n == 0 || n > MaxPassphrase {
 		return nil, fmt.Errorf("%w: a passphrase has 1 to %d bytes, this one has %d", secrets.ErrInvalid, MaxPassphrase, n)
 	}
-	return byPassphrase{text, work}, nil
+	return &byPassphrase{text: text, work: work}, nil
 }
 
 // Kind returns Passphrase.
-func (byPassphrase) Kind() Kind { return Passphrase }
+func (*byPassphrase) Kind() Kind { return Passphrase }
 
 // Wrap implements Means. Only a new passphrase must be long and be text: a
 // wrong one is just wrong.
-func (p byPassphrase) Wrap(_ context.Context, root []byte) (parameters string, wrapped []byte, err error) {
+func (p *byPassphrase) Wrap(_ context.Context, root []byte) (parameters string, wrapped []byte, err error) {
 	if n := p.text.Len(); n < MinPassphrase {
 		return "", nil, fmt.Errorf("%w: a passphrase needs at least %d bytes, this one has %d; five random words are a good one", secrets.ErrInvalid, MinPassphrase, n)
 	}
@@ -68,7 +73,7 @@ func (p byPassphrase) Wrap(_ context.Context, root []byte) (parameters string, w
 	if err != nil {
 		return "", nil, fmt.Errorf("preparing age: %w", err)
 	}
-	recipient.SetWorkFactor(p.work)
+	recipient.SetWorkFactor(cmp.Or(p.work, int(p.was.Load()), DefaultWorkFactor))
 	var file bytes.Buffer
 	encrypted, err := age.Encrypt(&file, recipient)
 	if err != nil {
@@ -84,7 +89,7 @@ func (p byPassphrase) Wrap(_ context.Context, root []byte) (parameters string, w
 }
 
 // Unwrap implements Means.
-func (p byPassphrase) Unwrap(_ context.Context, _ string, wrapped, root []byte) error {
+func (p *byPassphrase) Unwrap(_ context.Context, _ string, wrapped, root []byte) error {
 	if len(wrapped) > maxSealed {
 		return fmt.Errorf("%w: its wrapped root key has %d bytes", secrets.ErrIntegrity, len(wrapped))
 	}
@@ -105,6 +110,10 @@ func (p byPassphrase) Unwrap(_ context.Context, _ string, wrapped, root []byte) 
 	}
 	if n, _ := plain.Read(make([]byte, 1)); n > 0 {
 		return fmt.Errorf("%w: it holds more than a root key", secrets.ErrIntegrity)
+	}
+	if m := scryptLine.FindSubmatch(wrapped); m != nil {
+		work, _ := strconv.ParseInt(string(m[1]), 10, 64) // at most two digits
+		p.was.Store(min(max(work, MinWorkFactor), MaxWorkFactor))
 	}
 	return nil
 }

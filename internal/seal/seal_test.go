@@ -299,3 +299,20 @@ func TestKeyTextIsBase64(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A seal that is made anew with the same passphrase is as much work as before.
+func TestWorkStays(t *testing.T) {
+	t.Parallel()
+	root := newRoot(t)
+	record := makeSeal(t, "paper", passphrase(t, "correct horse battery"), root)
+	again, err := seal.ByPassphrase(secrets.NewValue("correct horse battery"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Open(ctx, again); err != nil {
+		t.Fatal(err)
+	}
+	if made := makeSeal(t, "paper", again, root); !bytes.Contains(made.Wrapped, []byte(" 10\n")) {
+		t.Errorf("made\n%s", made.Wrapped[:80])
+	}
+}

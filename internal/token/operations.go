@@ -219,15 +219,17 @@ func (s *session) makeRSA(id []byte) (key, error) {
 		pkcs11.NewAttribute(pkcs11.CKA_ID, id),
 		pkcs11.NewAttribute(pkcs11.CKA_TOKEN, true),
 		pkcs11.NewAttribute(pkcs11.CKA_ENCRYPT, true),
-		pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false),
 		pkcs11.NewAttribute(pkcs11.CKA_MODULUS_BITS, minRSABits),
 		pkcs11.NewAttribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}),
 	}
-	private := append(hidden(s.uri.Object, id),
-		pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, true),
-		pkcs11.NewAttribute(pkcs11.CKA_SIGN, false))
+	private := append(hidden(s.uri.Object, id), pkcs11.NewAttribute(pkcs11.CKA_DECRYPT, true))
 	generate := []*pkcs11.Mechanism{pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, nil)}
-	_, handle, err := s.GenerateKeyPair(s.handle, generate, public, private)
+	_, handle, err := s.GenerateKeyPair(s.handle, generate,
+		append(slices.Clone(public), pkcs11.NewAttribute(pkcs11.CKA_VERIFY, false)),
+		append(slices.Clone(private), pkcs11.NewAttribute(pkcs11.CKA_SIGN, false)))
+	if err != nil { // a TPM's keys always sign as well
+		_, handle, err = s.GenerateKeyPair(s.handle, generate, public, private)
+	}
 	if err != nil {
 		return key{}, fmt.Errorf("making an RSA key: %w", failed("C_GenerateKeyPair", err))
 	}

@@ -41,7 +41,7 @@ func serve(in io.Reader, out io.Writer) int {
 	var request Request
 	if err := decoder.Decode(&request); err != nil {
 		fmt.Fprintln(os.Stderr, "this is how PKCS#11 modules are used; it is of no use by hand")
-		return 2
+		return 1
 	}
 	go func() { // the host is gone, or has lost its patience
 		_, _ = io.Copy(io.Discard, in)

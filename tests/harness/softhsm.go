@@ -89,3 +89,20 @@ func (h *SoftHSM) run(t testing.TB, name string, args ...string) {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 }
+
+// Shim builds the module of tests/testdata/pkcs11shim, which forwards to
+// SoftHSM and fails as its environment says.
+func Shim(t testing.TB) string {
+	t.Helper()
+	headers, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/miekg/pkcs11").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "shim.so")
+	source := filepath.Join(Root(), "tests", "testdata", "pkcs11shim", "shim.c")
+	cc := exec.Command("cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I", strings.TrimSpace(string(headers)), "-o", path, source, "-ldl")
+	if out, err := cc.CombinedOutput(); err != nil {
+		t.Fatalf("building the shim: %v\n%s", err, out)
+	}
+	return path
+}
