@@ -25,9 +25,9 @@ type introduction struct {
 	declarations []secrets.Declaration // in its order
 }
 
-// names are those of the declared secrets, each once.
-func (about introduction) names() (names []string) {
-	for _, d := range about.declarations {
+// names are those of declared secrets, each once.
+func names(declarations []secrets.Declaration) (names []string) {
+	for _, d := range declarations {
 		if !slices.Contains(names, d.Name) {
 			names = append(names, d.Name)
 		}

@@ -66,6 +66,7 @@ func (s *supervised) run() {
 	defer s.settled()
 	defer s.forget()
 	defer s.end()
+	recalled := false
 	for s.host.life.Err() == nil {
 		turn, off := s.newTurn()
 		if off {
@@ -73,8 +74,28 @@ func (s *supervised) run() {
 			<-turn.Done()
 			continue
 		}
+		if !recalled {
+			recalled = true
+			s.recall(turn)
+		}
 		s.keepUp(turn)
 	}
+}
+
+// recall lets the declarations count that the vault knows of this very program,
+// long before it says them again itself. What is wrong with the file is found
+// out when it is launched.
+func (s *supervised) recall(turn context.Context) {
+	if s.seal() != nil {
+		return
+	}
+	known, ok := s.host.cfg.Vault.Recall(s.name, hashOf(s.program))
+	if !ok {
+		return
+	}
+	s.remark(turn, func(state *secrets.PluginStatus) {
+		state.Version, state.Hash, state.Secrets = known.Version, known.Hash, names(known.Declarations)
+	})
 }
 
 // settled tells the start of the host that it need not wait for this plugin.
@@ -263,6 +284,6 @@ func (s *supervised) introduce(ctx context.Context, l *launch) error {
 	if err != nil {
 		return fmt.Errorf("its introduction is refused: %w", err)
 	}
-	s.remark(ctx, func(state *secrets.PluginStatus) { state.Secrets = l.about.names() })
+	s.remark(ctx, func(state *secrets.PluginStatus) { state.Secrets = names(l.about.declarations) })
 	return nil
 }

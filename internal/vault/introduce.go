@@ -107,6 +107,18 @@ func (in Introduction) row() (db.Plugin, error) {
 	}, nil
 }
 
+// Recall lets what a plugin said when it last introduced itself count again,
+// provided that its program still has this hash, so that pages know its secrets
+// before it runs. It answers from memory. Whether the plugin may read anything
+// is decided as ever.
+func (v *Vault) Recall(plugin, hash string) (Introduction, bool) {
+	in, known := v.Known(plugin, hash)
+	if known {
+		v.declare(plugin, in.Declarations)
+	}
+	return in, known
+}
+
 // declare makes a plugin's declarations count.
 func (v *Vault) declare(plugin string, own []secrets.Declaration) {
 	v.settling.Lock()
