@@ -38,11 +38,17 @@ func PythonSDK(t testing.TB) string {
 // libraries of an interpreter, and more folders.
 func PythonReading(t testing.TB, name, python string, folders ...string) []string {
 	t.Helper()
+	return Reading(name, append(folders, PythonFolders(t, python)...)...)
+}
+
+// PythonFolders are the folders with the libraries of an interpreter.
+func PythonFolders(t testing.TB, python string) []string {
+	t.Helper()
 	out, err := exec.Command(python, "-c", "import sys; print(sys.prefix); print(sys.base_prefix)").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Reading(name, append(folders, strings.Fields(string(out))...)...)
+	return strings.Fields(string(out))
 }
 
 // InstallPython builds the wheel of the project in a folder of the repository
