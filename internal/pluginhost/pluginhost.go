@@ -9,6 +9,16 @@
 // shown as failing and started again after a while; it never takes the host
 // or another plugin with it.
 //
+// Each plugin has a supervisor, which takes one turn after the other. In a turn
+// it launches the plugin again and again; an administrator who wants something
+// else (Restart, Enable, Disable) ends the turn, whatever it is waiting for. A
+// launch that is ready serves: it is what calls to the plugin borrow, and what
+// the launch of a replaced file takes the place of.
+//
+//	pending → starting → ready ⇄ degraded
+//	   ↑         └──────────┴────────┴──▶ backoff ──▶ failed
+//	   └──────────────────────────────────────┘
+//
 // # Identity
 //
 // Each launch of a plugin has a private folder, a pair of certificates and a
