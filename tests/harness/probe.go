@@ -157,6 +157,17 @@ func (p *Probe) Changes(t testing.TB) []pluginapi.Change {
 	return a.Changes
 }
 
+// Many is the GetSecrets of a probe in Python or Node: the values that it got,
+// and for the other names the text of the error.
+func (p *Probe) Many(t testing.TB, actor string, names ...string) (values, failures map[string]string) {
+	t.Helper()
+	a := p.ask(t, map[string]any{"op": "many", "names": names, "actor": actor})
+	if err := a.err(); err != nil {
+		t.Fatal(err)
+	}
+	return a.Values, a.Errors
+}
+
 // Config is the JSON of the plugin's block of configuration.
 func (p *Probe) Config(t testing.TB) string {
 	t.Helper()
@@ -169,6 +180,7 @@ func (p *Probe) Config(t testing.TB) string {
 
 type answer struct {
 	Value          string
+	Values, Errors map[string]string
 	Allowed        bool
 	Secrets        []pluginapi.SecretStatus
 	Changes        []pluginapi.Change

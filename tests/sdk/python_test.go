@@ -133,6 +133,15 @@ func TestPythonUnderTheHost(t *testing.T) {
 	}
 }
 
+// Values are kept while the host tells of changes, if an administrator allows
+// it.
+func TestPythonKeepsValues(t *testing.T) {
+	t.Parallel()
+	probe := harness.AddPythonProbe(t, t.TempDir(), "probe", pluginapi.Secret{Name: "KEY"}, pluginapi.Secret{Name: "OTHER"})
+	args := append(harness.KeepValues(), probe.Args...)
+	harness.CheckKeptValues(t, harness.Start(t, harness.Options{Args: append(args, "--root")}), probe)
+}
+
 func TestPythonErrors(t *testing.T) {
 	t.Parallel()
 	host := start(t, nil, pluginapi.Secret{Name: "KEY"})

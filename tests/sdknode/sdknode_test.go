@@ -128,6 +128,14 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// Values are kept while the host tells of changes, if an administrator allows
+// it.
+func TestKeepsValues(t *testing.T) {
+	t.Parallel()
+	host, probe, _ := startProbe(t, harness.Options{Args: harness.KeepValues()})
+	harness.CheckKeptValues(t, host, probe)
+}
+
 func TestNotConfigured(t *testing.T) {
 	t.Parallel()
 	_, probe, _ := startProbe(t, harness.Options{NoKey: true})

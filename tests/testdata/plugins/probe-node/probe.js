@@ -4,7 +4,9 @@
 // harness has the other end.
 //
 // Besides the questions of its sibling it is asked {"op": "fail"}, and then
-// ends as a plugin whose author made a mistake.
+// ends as a plugin whose author made a mistake; and {"op": "many", "names":
+// ["KEY", …], "actor": "root"}, which it answers with {"values": {"KEY":
+// "hunter2"}, "errors": {"OTHER": "secret is not set"}}.
 import { readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { basename, dirname, join } from "node:path";
@@ -68,7 +70,7 @@ async function answer(host, question) {
   }
 }
 
-async function ask(host, { op, name, actor, times = 1 }) {
+async function ask(host, { op, name, names, actor, times = 1 }) {
   switch (op) {
     case "get":
       return get(host, name, actor, times);
@@ -78,6 +80,10 @@ async function ask(host, { op, name, actor, times = 1 }) {
       return { secrets: await host.listSecrets() };
     case "config":
       return { config: await host.config() };
+    case "watch":
+      return { changes: changesSoFar(host) };
+    case "many":
+      return many(host, names, actor);
   }
   throw new Error(`no such op: ${op}`);
 }
@@ -89,6 +95,30 @@ async function get(host, name, actorId, times) {
     value = (await host.getSecret(name, { actorId })).reveal();
   }
   return { value, nanoseconds: Number(process.hrtime.bigint() - began) };
+}
+
+async function many(host, names, actorId) {
+  const found = await host.getSecrets(names, { actorId });
+  return {
+    values: Object.fromEntries([...found].map(([name, value]) => [name, value.reveal()])),
+    errors: Object.fromEntries([...found.errors].map(([name, error]) => [name, classOf(error)])),
+  };
+}
+
+let told; // what the host tells of all secrets, from the first question on
+
+function changesSoFar(host) {
+  if (!told) {
+    told = [];
+    collect(host);
+  }
+  return told;
+}
+
+async function collect(host) {
+  for await (const { kind, name, version } of host.watch()) {
+    told.push({ Kind: kind, Name: name, Version: version });
+  }
 }
 
 // Names the error in the words of pluginapi's own text.

@@ -1,7 +1,11 @@
 """The plugin of ../probe in Python: it does what a test asks it to do.
 
 It speaks the same protocol on the same kind of socket, so that harness.Probe is
-the other end of both.
+the other end of both. Besides the questions of its sibling it is asked
+
+    {"op": "many", "names": ["KEY", …], "actor": "root"}
+
+and answers {"values": {"KEY": "hunter2"}, "errors": {"OTHER": "secret is not set"}}.
 """
 
 import json
@@ -50,33 +54,57 @@ class Probe:
         if not path:
             return
         pathlib.Path(path).unlink(missing_ok=True)
+        changes = Changes(host)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        threading.Thread(target=accept, args=(host, listener), daemon=True).start()
+        threading.Thread(target=accept, args=(host, changes, listener), daemon=True).start()
         host.stopping.wait()
 
 
-def accept(host, listener):
+class Changes:
+    """What the host tells of all secrets, from the first question on."""
+
+    def __init__(self, host):
+        self.host = host
+        self.lock = threading.Lock()
+        self.told = None
+
+    def so_far(self):
+        with self.lock:
+            if self.told is None:
+                self.told = []
+                threading.Thread(target=self.collect, daemon=True).start()
+            return list(self.told)
+
+    def collect(self):
+        for change in self.host.watch():
+            self.told.append({"Kind": change.kind, "Name": change.name, "Version": change.version})
+
+
+def accept(host, changes, listener):
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=converse, args=(host, connection), daemon=True).start()
+        threading.Thread(target=converse, args=(host, changes, connection), daemon=True).start()
 
 
-def converse(host, connection):
+def converse(host, changes, connection):
     with connection, connection.makefile("rw") as lines:
         for line in lines:
             question = json.loads(line)
             try:
-                answer = ask(host, question)
+                answer = ask(host, changes, question)
             except SecretsError as error:
-                text = next((text for cls, text in CLASSES.items() if isinstance(error, cls)), "other")
-                answer = {"error": text, "message": str(error)}
+                answer = {"error": class_of(error), "message": str(error)}
             lines.write(json.dumps(answer) + "\n")
             lines.flush()
 
 
-def ask(host, question):
+def class_of(error):
+    return next((text for cls, text in CLASSES.items() if isinstance(error, cls)), "other")
+
+
+def ask(host, changes, question):
     name, actor = question.get("name"), question.get("actor")
     if question["op"] == "get":
         began = time.monotonic_ns()
@@ -87,6 +115,14 @@ def ask(host, question):
         return {"allowed": host.can_access_secret(name, actor)}
     if question["op"] == "list":
         return {"secrets": [{"Name": s.name, "Set": s.set, "Source": s.source} for s in host.list_secrets()]}
+    if question["op"] == "watch":
+        return {"changes": changes.so_far()}
+    if question["op"] == "many":
+        found = host.get_secrets(question["names"], actor)
+        return {
+            "values": {name: value.reveal() for name, value in found.items()},
+            "errors": {name: class_of(error) for name, error in found.errors.items()},
+        }
     return {"config": host.config()}
 
 
