@@ -76,6 +76,22 @@ func RunHooks(t testing.TB, args ...string) {
 	}
 }
 
+// CheckHooks tries the program of RunHooks out with "plugin test", as the README
+// says: those checks that are about what it offers. It may read the folders.
+func CheckHooks(t testing.TB, program string, folders ...string) {
+	t.Helper()
+	args := []string{"plugin", "test", program, "--slow", "6"}
+	for _, folder := range folders {
+		args = append(args, "--read", folder)
+	}
+	for _, check := range []string{"validator", "menu", "actors", "authenticator", "http", "concurrency", "sandbox", "secrecy"} {
+		args = append(args, "--only", check)
+	}
+	if r := Run(t, filepath.Dir(program), args...); r.Code != 0 || !strings.Contains(r.Stdout, " 0 failed, 0 skipped") {
+		t.Errorf("plugin test: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+}
+
 func containsAll(text string, parts []string) bool {
 	for _, part := range parts {
 		if !strings.Contains(text, part) {

@@ -298,6 +298,7 @@ with run(Weather()) as host:
 		granted != `plugins.datasette-secrets.plugins.weather.read '["/opt/weather"]'` {
 		t.Fatalf("the README says %q; this test must do what it says instead", commands[1][1])
 	}
+	harness.CheckHooks(t, filepath.Join(dir, "datasette-secrets-plugin-weather"), harness.PythonFolders(t, python)...)
 	harness.RunHooks(t, append(harness.PythonReading(t, "weather", python), "--plugins-dir", dir)...)
 }
 

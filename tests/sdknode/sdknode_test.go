@@ -59,12 +59,30 @@ func TestPackage(t *testing.T) {
 	// An author in TypeScript gets the types, also without those of Node.
 	dir := harness.NodeDir(t)
 	harness.WriteFile(t, filepath.Join(dir, "author.ts"), `
-import { NotSetError, secret, serve, type Host } from "datasette-secrets-plugin";
+import { NotSetError, currentActor, secret, serve, type Host, type Plugin } from "datasette-secrets-plugin";
+import { run } from "datasette-secrets-plugin/testing";
 async function start(host: Host, signal: AbortSignal): Promise<void> {
 	const length: number = (await host.getSecret("KEY", { actorId: "root", signal })).reveal().length;
 	host.logger.info("length", { length, not: new NotSetError().code });
+	for await (const change of host.watch(["KEY"], { signal })) {
+		const version: number = (await host.getSecrets([change.name])).get(change.name).version;
+		host.logger.info(change.kind, { version });
+	}
 }
-serve({ registerSecrets: () => [secret("KEY", { description: "a key" })], start });
+const plugin: Plugin = {
+	registerSecrets: () => [secret("KEY", { description: "a key", redact: { suffix: 4 } })],
+	start,
+	async serveHTTP(request, response) {
+		for await (const _ of request);
+		response.end(request.method + " " + currentActor()?.id);
+	},
+};
+run(plugin, { secrets: { KEY: "k" } }, async (host) => {
+	const { status, text } = await host.http("GET", "/", { actor: { id: "ann" } });
+	const [use] = host.uses;
+	host.set("KEY", status + text + use.actorId);
+});
+serve(plugin);
 `, 0o644)
 	tsc := filepath.Join(harness.Root(), "sdk", "node", "node_modules", ".bin", "tsc")
 	r := harness.RunCommand(t, dir, os.Environ(), tsc, "--noEmit", "--strict", "--ignoreConfig",
@@ -279,6 +297,7 @@ test("watch", () => run(weather, async (host) => {
 		t.Fatalf("the README says %q; this test must do what it says instead", command)
 	}
 	harness.AddNodePlugin(t, dir, "weather", program)
+	harness.CheckHooks(t, filepath.Join(dir, "datasette-secrets-plugin-weather"), filepath.Dir(dir))
 	harness.RunHooks(t, append(harness.Reading("weather", filepath.Dir(dir)), "--plugins-dir", dir)...)
 }
 
