@@ -45,6 +45,7 @@ func TestBench(t *testing.T) {
 	rows = append(rows, startToFirstPage(t))
 	rows = append(rows, pageOfManySecrets(t)...)
 	rows = append(rows, getSecret(t)...)
+	rows = append(rows, unsealing(t)...)
 	rows = append(rows, startOfPlugin(t), callOfPlugin(t))
 	table := render(rows)
 	fmt.Println(table)
@@ -222,7 +223,7 @@ func fill(t *testing.T, file string, count, versions int) {
 		for i := range count {
 			row := db.Row{Name: fmt.Sprintf("SECRET_%04d", i), Note: "a note", Encrypted: token, KeyName: name, CreatedBy: "root"}
 			for range versions {
-				if _, err := tx.Insert(row); err != nil {
+				if _, _, err := tx.Insert(row, 0); err != nil {
 					return err
 				}
 			}

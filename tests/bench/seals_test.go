@@ -1,0 +1,69 @@
+//go:build bench
+
+package bench
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/seal"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
+)
+
+// unsealing is what a host waits for at its start when its keys are sealed: by
+// a key, and by a passphrase beside what age itself takes for it.
+func unsealing(t *testing.T) []row {
+	const passphrase = "correct horse battery staple"
+	file := filepath.Join(t.TempDir(), "sealed.db")
+	fill(t, file, 1, 1)
+	v, closeVault := open(t, file)
+	defer closeVault()
+	ctx, operator := context.Background(), secrets.Caller{Actor: secrets.NewActor("op"), Proof: secrets.ProofLocal}
+	key, err := seal.ByKey(secrets.NewValue("cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4="))
+	must(t, err)
+	paper, err := seal.ByPassphrase(secrets.NewValue(passphrase), 0)
+	must(t, err)
+	must(t, v.AdoptKeys(ctx, operator, "key", key))
+	must(t, v.AddSeal(ctx, operator, []vault.Opening{{Means: key}}, "paper", paper))
+	unseal := func(n int, means seal.Means) time.Duration {
+		return median(n, func() time.Duration {
+			v.Seal()
+			began := time.Now()
+			_, err := v.Unseal(ctx, operator, []vault.Opening{{Means: means}})
+			must(t, err)
+			return time.Since(began)
+		})
+	}
+	byKey, byPassphrase := unseal(21, key), unseal(5, paper)
+
+	_, wrapped, err := paper.Wrap(ctx, make([]byte, 32))
+	must(t, err)
+	alone := median(5, func() time.Duration {
+		began := time.Now()
+		identity, err := age.NewScryptIdentity(passphrase)
+		must(t, err)
+		plain, err := age.Decrypt(bytes.NewReader(wrapped), identity)
+		must(t, err)
+		_, err = io.Copy(io.Discard, plain)
+		must(t, err)
+		return time.Since(began)
+	})
+	return []row{
+		{"unsealing by a key, recorded", ms(byKey), "", "", "≤ 5 ms"},
+		{"unsealing by a passphrase; age alone", ms(byPassphrase), ms(alone), ratio(byPassphrase, alone), "≤ 5 ms more"},
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
