@@ -236,8 +236,9 @@ func (s *supervised) launch(turn context.Context, beside *launch) (*launch, erro
 	if err = s.bringUp(turn, l, beside); err == nil {
 		return l, nil
 	}
-	ran := l.runner.process() != nil
-	if err = errors.Join(err, l.stop(s.host.patience)); ran {
+	// That the host cannot record the plugin now is not the plugin's doing.
+	crashed := l.runner.process() != nil && !errors.Is(err, secrets.ErrUnavailable)
+	if err = errors.Join(err, l.stop(s.host.patience)); crashed {
 		err = crash{err}
 	}
 	return nil, err
