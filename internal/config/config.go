@@ -51,11 +51,16 @@ type Config struct {
 	css      []Asset
 	env      func(string) (string, bool)
 	warnings []string
+	source   Source // for Reload
 }
 
 // Load reads the configuration that src describes. An error that is
 // [ErrUsage] is about an option's value.
 func Load(src Source) (*Config, error) {
+	src, err := src.keepInput()
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
 	tree, unread, err := src.config()
 	if err != nil {
 		return nil, err
@@ -68,10 +73,14 @@ func Load(src Source) (*Config, error) {
 		return nil, err
 	}
 	c, err := check(tree, src.Env)
-	if err == nil && unread != "" {
+	if err != nil {
+		return nil, err
+	}
+	c.source = src
+	if unread != "" {
 		c.warnings = []string{unread + " is not read, because -c or -s is given; Datasette does the same"}
 	}
-	return c, err
+	return c, nil
 }
 
 // check builds the Config of a tree, or says what is wrong with the tree.
@@ -121,7 +130,7 @@ func (src Source) config() (tree map[string]any, unread string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	inDir := src.inDir("datasette.json", "datasette.yaml", "datasette.yml")
+	inDir := src.inDir(configNames()...)
 	if merge(tree, sets); len(tree) > 0 {
 		return tree, inDir, nil
 	}
@@ -137,8 +146,11 @@ func (src Source) metadata() (map[string]any, error) {
 			return tree, err
 		}
 	}
-	return readFile(src.inDir("metadata.json", "metadata.yaml", "metadata.yml"))
+	return readFile(src.inDir(metadataNames()...))
 }
+
+func configNames() []string   { return []string{"datasette.json", "datasette.yaml", "datasette.yml"} }
+func metadataNames() []string { return []string{"metadata.json", "metadata.yaml", "metadata.yml"} }
 
 // option reads the tree of a file that an option names.
 func (src Source) option(option, name string) (map[string]any, error) {
