@@ -116,6 +116,12 @@ func (k *Keyring) Decrypt(keyName string, token []byte) (secrets.Value, error) {
 	if i < 0 {
 		return secrets.Value{}, k.unopened(keyName)
 	}
+	return toValue(text)
+}
+
+// toValue makes a Value of clear text, and clears that.
+func toValue(text []byte) (secrets.Value, error) {
+	defer clear(text)
 	if !utf8.Valid(text) {
 		return secrets.Value{}, fmt.Errorf("%w: the stored value is not UTF-8 text", secrets.ErrIntegrity)
 	}

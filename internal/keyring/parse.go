@@ -20,7 +20,8 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // Parse makes a keyring of the resolved value of "encryption-key":
 //
 //   - nil, "" or an empty list: not configured, a nil Keyring
-//   - a string: one key named "default"
+//   - a string: one key named "default"; a string of several lines is a list of
+//     its lines
 //   - a list of strings or {name, key}: the first encrypts, all decrypt; an
 //     unnamed key is "default" if it stands last, else "k2", "k3", …, counted
 //     from the end
@@ -59,14 +60,22 @@ func list(value any) ([]any, error) {
 	case nil:
 		return nil, nil
 	case string:
-		if strings.TrimSpace(value) == "" {
-			return nil, nil
-		}
-		return []any{value}, nil
+		return lines(value), nil
 	case []any:
 		return value, nil
 	}
 	return nil, errors.New(`encryption-key: must be a key, {"$env": NAME}, {"$file": PATH} or a list of keys; make a key with: datasette-secrets generate-encryption-key`)
+}
+
+// lines are the keys of a text that holds one in each line, as a key file does
+// while its key is changed.
+func lines(text string) (entries []any) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			entries = append(entries, line)
+		}
+	}
+	return entries
 }
 
 // parseEntry returns the name of an entry of the list, and the text of its key.
