@@ -47,6 +47,18 @@ func (t *Tx) AddBinding(row Row, binding []byte) error {
 		on conflict (secret_id) do nothing`, binding, row.ID, row.Encrypted))
 }
 
+// NamesAfter returns the names that come after one in order, of rows and of
+// marks, at most limit.
+func (t *Tx) NamesAfter(name string, limit int) ([]string, error) {
+	return collect(t, "listing the names of secrets", func(scan scanner) (text string, err error) {
+		err = scan(&text)
+		return text, err
+	}, `
+		select name from datasette_secrets where name > ? and typeof(name) = 'text'
+		union select name from datasette_secrets_marks where name > ? and typeof(name) = 'text'
+		order by name limit ?`, name, name, limit)
+}
+
 // HasTwin reports whether the token of this row stands in another place too:
 // under another name, or in another version. No program encrypts to the same
 // token twice.
@@ -88,7 +100,7 @@ func (t *Tx) Unbound(after int64, limit, size int) ([]Row, error) {
 // History calls fn with the newest versions of a name and their tokens, newest
 // first, at most limit. It holds one token at a time.
 func (t *Tx) History(name string, limit int, fn func(Row) error) error {
-	return each(t, "listing the versions of a secret", scanRow, fn, rowsOf(`where s.name = ? order by s.version desc limit ?`), name, limit)
+	return each(t, "listing the versions of a secret", scanAny, fn, rowsOf(`where s.name = ? order by s.version desc limit ?`), name, limit)
 }
 
 // errEnough ends a page without being an error.
@@ -96,7 +108,7 @@ var errEnough = errors.New("enough")
 
 // page collects whole rows until they end or their tokens are larger than size.
 func (t *Tx) page(doing string, size int, query string, args ...any) (rows []Row, err error) {
-	err = each(t, doing, scanRow, func(row Row) error {
+	err = each(t, doing, scanAny, func(row Row) error {
 		rows = append(rows, row)
 		if size -= len(row.Encrypted); size < 0 {
 			return errEnough

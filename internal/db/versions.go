@@ -26,6 +26,10 @@ type Row struct {
 	DeletedBy  string
 	LastUsedAt string
 	LastUsedBy string
+
+	// Unfit is ErrIntegrity in a row of a list that holds what no program
+	// stores. Only ID, and the fields up to the wrong one, are read then.
+	Unfit error
 }
 
 // Deleted reports whether the row is a tombstone: the version that says the

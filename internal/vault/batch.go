@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
@@ -38,8 +39,7 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	for i, name := range names {
 		results[i] = Result{Name: name, Err: v.authorizeUse(caller, name)}
 	}
-	keys, locked := v.ring()
-	used, err := v.readMany(ctx, keys, locked, results)
+	keys, used, err := v.readMany(ctx, results)
 	if err != nil {
 		return nil, err
 	}
@@ -60,11 +60,33 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	return results, nil
 }
 
-// readMany fills in the results that have no error yet, with the keys or the
-// reason why there are none, and returns the versions that it used. It reads
-// and decrypts one after the other, so that it never holds more than what fits
-// into the limit, and one more token.
-func (v *Vault) readMany(ctx context.Context, keys *keyring.Keyring, locked error, results []Result) (used []opened, err error) {
+// readMany fills in the results that have no error yet, and returns the keys
+// and the versions that it used.
+func (v *Vault) readMany(ctx context.Context, results []Result) (*keyring.Keyring, []opened, error) {
+	for again := false; ; again = true {
+		keys, locked := v.ring()
+		answers := slices.Clone(results)
+		used, err := v.answer(ctx, keys, locked, answers)
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.ContainsFunc(answers, Result.damaged) && !again && v.hasNewKeys(ctx, keys) {
+			continue
+		}
+		copy(results, answers)
+		for _, r := range results {
+			_ = v.recordDamage(r.Err)
+		}
+		return keys, used, nil
+	}
+}
+
+func (r Result) damaged() bool { return errors.Is(r.Err, secrets.ErrIntegrity) }
+
+// answer fills in results with the keys, or the reason why there are none. It
+// reads and decrypts one after the other, so that it never holds more than what
+// fits into the limit, and one more token.
+func (v *Vault) answer(ctx context.Context, keys *keyring.Keyring, locked error, results []Result) (used []opened, err error) {
 	left := MaxBatchBytes
 	err = v.db.View(ctx, func(tx *db.Tx) error {
 		for i := range results {
@@ -72,7 +94,7 @@ func (v *Vault) readMany(ctx context.Context, keys *keyring.Keyring, locked erro
 			if r.Err != nil {
 				continue
 			}
-			o, err := v.read(tx, keys, locked, r)
+			o, err := v.readOne(tx, keys, locked, r)
 			if err != nil {
 				return err
 			}
@@ -88,9 +110,9 @@ func (v *Vault) readMany(ctx context.Context, keys *keyring.Keyring, locked erro
 	return used, err
 }
 
-// read finds one value. It returns the version that it used, if any, and an
+// readOne finds one value. It returns the version that it used, if any, and an
 // error only if the database cannot be read.
-func (v *Vault) read(tx *db.Tx, keys *keyring.Keyring, locked error, r *Result) (o opened, err error) {
+func (v *Vault) readOne(tx *db.Tx, keys *keyring.Keyring, locked error, r *Result) (o opened, err error) {
 	if value, ok := v.environment.Get(r.Name); ok {
 		r.Found = Found{Value: value, Source: SourceEnvironment}
 		return opened{}, nil

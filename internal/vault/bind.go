@@ -33,7 +33,7 @@ type opened struct {
 func (v *Vault) newest(tx *db.Tx, keys *keyring.Keyring, name string) (opened, error) {
 	row, found, err := tx.Newest(name)
 	if err != nil {
-		return opened{}, v.distrust(db.Row{Name: name}, err)
+		return opened{}, distrust(db.Row{Name: name}, err)
 	}
 	var o opened
 	if found {
@@ -43,7 +43,7 @@ func (v *Vault) newest(tx *db.Tx, keys *keyring.Keyring, name string) (opened, e
 	}
 	row.Name = name
 	if err := checkMark(tx, keys, row); err != nil {
-		return opened{}, v.distrust(row, err)
+		return opened{}, distrust(row, err)
 	}
 	if !found || row.Deleted() {
 		return opened{}, secrets.ErrNotSet
@@ -71,62 +71,50 @@ func checkMark(tx *db.Tx, keys *keyring.Keyring, row db.Row) error {
 		return fmt.Errorf("%w: version %d was stored and is gone", secrets.ErrIntegrity, mark.Version)
 	case bound && mark.Version < row.Version:
 		return fmt.Errorf("%w: the mark of its newest version is gone", secrets.ErrIntegrity)
-	case !bound && mark.Version == row.Version && row.Version > 0:
-		return fmt.Errorf("%w: the binding of its newest version is gone", secrets.ErrIntegrity)
 	}
 	return nil
 }
 
 // open decrypts one version and proves that it is what was stored in its place.
 func (v *Vault) open(tx *db.Tx, keys *keyring.Keyring, row db.Row) (opened, error) {
-	value, err := keys.Decrypt(row.KeyName, row.Encrypted)
-	if err != nil {
-		return opened{}, v.distrust(row, err)
-	}
+	value, err := keys.Open(place(row), row.Encrypted, row.Binding)
 	o := opened{row: row, value: value}
-	if row.Binding == nil {
+	if err == nil && row.Binding == nil {
 		o.ties, err = v.adoptable(tx, keys, row)
-	} else {
-		err = checkBinding(keys, row)
 	}
 	if err != nil {
-		return opened{}, v.distrust(row, err)
+		return opened{}, distrust(row, err)
 	}
 	return o, nil
-}
-
-func checkBinding(keys *keyring.Keyring, row db.Row) error {
-	bound, err := keys.Bound(place(row), row.Encrypted, row.Binding)
-	if err == nil && !bound {
-		err = fmt.Errorf("%w: its row was changed by another program after it was stored", secrets.ErrIntegrity)
-	}
-	return err
 }
 
 // adoptable returns the ties of a row that another program stored, if it may
 // be adopted.
 func (v *Vault) adoptable(tx *db.Tx, keys *keyring.Keyring, row db.Row) (*keyring.Ties, error) {
 	if v.requireBindings {
-		return nil, errUnbound()
+		return nil, errUnbound
+	}
+	if mark, marked, err := tx.Mark(row.Name); err != nil {
+		return nil, err
+	} else if marked && mark.Version == row.Version {
+		return nil, fmt.Errorf("%w: the binding of its newest version is gone", secrets.ErrIntegrity)
 	}
 	copied, err := tx.HasTwin(row)
 	if err != nil {
 		return nil, err
 	}
-	return tieRow(keys, row, copied)
-}
-
-func tieRow(keys *keyring.Keyring, row db.Row, copied bool) (*keyring.Ties, error) {
 	if copied {
-		return nil, fmt.Errorf("%w: it is a copy of another row", secrets.ErrIntegrity)
+		return nil, errCopied
 	}
 	ties, err := keys.Tie(place(row), row.Encrypted)
 	return &ties, err
 }
 
-func errUnbound() error {
-	return fmt.Errorf("%w: another program stored it, and the configuration says bindings: require; set it anew here", secrets.ErrIntegrity)
-}
+// Why a row of another program is not adopted.
+var (
+	errCopied  = fmt.Errorf("%w: it is a copy of another row", secrets.ErrIntegrity)
+	errUnbound = fmt.Errorf("%w: another program stored it, and the configuration says bindings: require; set it anew here", secrets.ErrIntegrity)
+)
 
 func place(row db.Row) keyring.Place {
 	return keyring.Place{Name: row.Name, Version: row.Version, KeyName: row.KeyName, Deleted: row.Deleted()}
@@ -202,18 +190,60 @@ func markedVersion(tx *db.Tx, keys *keyring.Keyring, name string) (int64, error)
 	return mark.Version, nil
 }
 
-// distrust says which version an error is about, and records it if it is that
-// the version cannot be trusted: whoever asked for it may keep quiet.
-func (v *Vault) distrust(row db.Row, err error) error {
-	what := row.Name
-	if row.Version > 0 {
-		what = fmt.Sprintf("version %d of %s", row.Version, row.Name)
+// damage is an error about one row.
+type damage struct {
+	row db.Row
+	err error
+}
+
+func (d *damage) Error() string {
+	if d.row.Version == 0 {
+		return fmt.Sprintf("reading %s: %v", d.row.Name, d.err)
 	}
-	err = fmt.Errorf("reading %s: %w", what, err)
-	if errors.Is(err, secrets.ErrIntegrity) {
-		v.log.Error("a stored secret cannot be trusted", "secret", row.Name, "version", row.Version, "row", row.ID, "error", err)
+	return fmt.Sprintf("reading version %d of %s: %v", d.row.Version, d.row.Name, d.err)
+}
+
+func (d *damage) Unwrap() error { return d.err }
+
+// distrust says which row an error is about.
+func distrust(row db.Row, err error) error {
+	row.Encrypted = nil
+	return &damage{row, err}
+}
+
+// recordDamage writes down that a row cannot be trusted: whoever asked for it
+// may keep quiet. It passes every error on.
+func (v *Vault) recordDamage(err error) error {
+	var d *damage
+	if errors.Is(err, secrets.ErrIntegrity) && errors.As(err, &d) {
+		v.log.Error("a stored secret cannot be trusted", "secret", d.row.Name, "version", d.row.Version, "row", d.row.ID, "error", err)
 	}
 	return err
+}
+
+// read runs an act that reads rows with the keys. A row that needs a key which
+// the vault does not have is read again if there are new keys by now.
+func (v *Vault) read(ctx context.Context, act func(*db.Tx, *keyring.Keyring) error) (*keyring.Keyring, error) {
+	for again := false; ; again = true {
+		keys, err := v.ring()
+		if err != nil {
+			return nil, err
+		}
+		err = v.db.View(ctx, func(tx *db.Tx) error { return act(tx, keys) })
+		if errors.Is(err, secrets.ErrIntegrity) && !again && v.hasNewKeys(ctx, keys) {
+			continue
+		}
+		return keys, v.recordDamage(err)
+	}
+}
+
+// hasNewKeys looks whether another process changed the keys.
+func (v *Vault) hasNewKeys(ctx context.Context, old *keyring.Keyring) bool {
+	if err := v.RefreshKeys(ctx); err != nil {
+		v.log.Warn("looking for new keys failed", "error", err)
+	}
+	now, err := v.ring()
+	return err == nil && now != old
 }
 
 // Limits of one page of rows, and of one transaction that changes them.
@@ -221,6 +251,11 @@ const (
 	pageRows  = 256
 	pageBytes = 4 << 20 // of tokens
 )
+
+// condemned is the binding of a row that is a copy of another one. It fits no
+// row: what is condemned stays so when a rotation makes the token that was
+// copied anew.
+func condemned() []byte { return []byte{0} }
 
 // Adopt adopts every row of another program that can be, and returns how many.
 // Each is adopted when it is first read as well; to do it at once shortens the
@@ -251,16 +286,19 @@ func (v *Vault) Adopt(ctx context.Context) (adopted int, err error) {
 	}
 }
 
-// adoptRows adopts those of the rows that can be. Those that cannot are told
-// when somebody reads them.
+// adoptRows adopts those of the rows that can be, and condemns copies. The
+// others are told when somebody reads them.
 func (v *Vault) adoptRows(ctx context.Context, keys *keyring.Keyring, rows []db.Row, twins map[int64]bool) (adopted int, err error) {
 	ties := map[int64]keyring.Ties{}
+	var copies []db.Row
 	for _, row := range rows {
-		if t, err := tieRow(keys, row, twins[row.ID]); err == nil {
-			ties[row.ID] = *t
+		if row.Unfit == nil && twins[row.ID] {
+			copies = append(copies, row)
+		} else if t, err := keys.Tie(place(row), row.Encrypted); err == nil && row.Unfit == nil {
+			ties[row.ID] = t
 		}
 	}
-	if len(ties) == 0 {
+	if len(ties)+len(copies) == 0 {
 		return 0, nil
 	}
 	err = v.commit(ctx, func(tx *db.Tx) error {
@@ -273,11 +311,25 @@ func (v *Vault) adoptRows(ctx context.Context, keys *keyring.Keyring, rows []db.
 				return err
 			}
 		}
-		return nil
+		return condemn(tx, copies)
 	})
 	if err != nil {
 		return 0, err
 	}
-	v.log.Info("adopted secrets that another program stored", "rows", len(ties))
+	for _, row := range copies {
+		_ = v.recordDamage(distrust(row, errCopied))
+	}
+	if len(ties) > 0 {
+		v.log.Info("adopted secrets that another program stored", "rows", len(ties))
+	}
 	return len(ties), nil
+}
+
+func condemn(tx *db.Tx, copies []db.Row) error {
+	for _, row := range copies {
+		if err := tx.AddBinding(row, condemned()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

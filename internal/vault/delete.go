@@ -35,12 +35,8 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 	if err := v.authorizeChange(caller); err != nil {
 		return 0, err
 	}
-	keys, err := v.ring()
-	if err != nil {
-		return 0, err
-	}
 	var o opened
-	err = v.db.View(ctx, func(tx *db.Tx) error {
+	_, err = v.read(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
 		o, err = v.older(tx, keys, name, version)
 		return err
 	})
@@ -68,7 +64,7 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 func (v *Vault) older(tx *db.Tx, keys *keyring.Keyring, name string, version int64) (opened, error) {
 	row, found, err := tx.Version(name, version)
 	if err != nil {
-		return opened{}, v.distrust(db.Row{Name: name, Version: version}, err)
+		return opened{}, distrust(db.Row{Name: name, Version: version}, err)
 	}
 	if !found {
 		return opened{}, fmt.Errorf("%w: there is no version %d of %s", secrets.ErrNotFound, version, name)

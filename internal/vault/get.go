@@ -50,10 +50,7 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 
 // stored opens the newest version of a secret, and returns the keys that did.
 func (v *Vault) stored(ctx context.Context, name string) (o opened, keys *keyring.Keyring, err error) {
-	if keys, err = v.ring(); err != nil {
-		return opened{}, nil, err
-	}
-	err = v.db.View(ctx, func(tx *db.Tx) error {
+	keys, err = v.read(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
 		o, err = v.newest(tx, keys, name)
 		return err
 	})

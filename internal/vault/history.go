@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
@@ -25,12 +26,7 @@ func (v *Vault) Show(ctx context.Context, caller secrets.Caller, name string) (S
 	if err := v.checkName(ctx, name); err != nil {
 		return Secret{}, nil, err
 	}
-	keys, _ := v.ring() // none while sealed
-	var h history
-	err := v.db.View(ctx, func(tx *db.Tx) (err error) {
-		h, err = v.history(tx, keys, name)
-		return err
-	})
+	keys, h, err := v.readHistory(ctx, name)
 	if err != nil {
 		return Secret{}, nil, err
 	}
@@ -48,18 +44,55 @@ type history struct {
 	damage   error // of the newest version
 }
 
+// readHistory reads the history of a secret, and records what is damaged.
+func (v *Vault) readHistory(ctx context.Context, name string) (*keyring.Keyring, history, error) {
+	for again := false; ; again = true {
+		keys, _ := v.ring() // none while sealed
+		var h history
+		err := v.db.View(ctx, func(tx *db.Tx) (err error) {
+			h, err = v.history(tx, keys, name)
+			return err
+		})
+		if err != nil {
+			return nil, history{}, err
+		}
+		all := h.damages()
+		if len(all) > 0 && !again && v.hasNewKeys(ctx, keys) {
+			continue
+		}
+		for _, err := range all {
+			_ = v.recordDamage(err)
+		}
+		return keys, h, nil
+	}
+}
+
+func (h history) damages() (all []error) {
+	for _, one := range h.versions {
+		if one.Damage != nil {
+			all = append(all, one.Damage)
+		}
+	}
+	if h.damage != nil && !slices.Contains(all, h.damage) {
+		all = append(all, h.damage)
+	}
+	return all
+}
+
 // history reads the versions of a secret, without keys or with a check of each.
 func (v *Vault) history(tx *db.Tx, keys *keyring.Keyring, name string) (h history, err error) {
 	var unbound []int
 	err = tx.History(name, HistoryLimit, func(row db.Row) error {
 		one := version(row)
 		switch {
+		case row.Unfit != nil:
+			one.Damage = distrust(row, row.Unfit)
 		case keys == nil:
 		case row.Binding == nil:
 			unbound = append(unbound, len(h.versions))
 		default:
-			if err := checkBinding(keys, row); err != nil {
-				one.Damage = v.distrust(row, err)
+			if _, err := keys.Opener(place(row), row.Encrypted, row.Binding); err != nil {
+				one.Damage = distrust(row, err)
 			}
 		}
 		if row.Encrypted = nil; len(h.versions) == 0 {
@@ -84,7 +117,7 @@ func (v *Vault) history(tx *db.Tx, keys *keyring.Keyring, name string) (h histor
 	}
 	h.newest.Name = name
 	if err := checkMark(tx, keys, h.newest); err != nil {
-		h.damage = v.distrust(h.newest, err)
+		h.damage = distrust(h.newest, err)
 	}
 	if len(h.versions) > 0 && h.versions[0].Damage != nil {
 		h.damage = h.versions[0].Damage

@@ -57,24 +57,57 @@ func (v *Vault) Configured() bool {
 // Sealed reports whether the keys exist but are sealed.
 func (v *Vault) Sealed() bool { return v.keys.Load().sealed }
 
-// RefreshKeys takes over what another process changed about the keys of a
-// sealed keyring that is open here. It costs one small read. A root key that
-// was replaced meanwhile is an ErrIntegrity, and changes nothing here.
+// RefreshKeys takes over what another process changed about the keys: those of
+// a sealed keyring that is open here, or those that the configuration names. It
+// costs a small read. A root key that was replaced meanwhile is an ErrIntegrity,
+// and changes nothing here.
 func (v *Vault) RefreshKeys(ctx context.Context) error {
 	state := v.keys.Load()
 	if state.root == nil {
+		v.refreshConfigured(state)
 		return nil
 	}
-	stored, err := v.readSealed(ctx)
-	if err != nil || slices.EqualFunc(stored.keys, state.rows, sameKey) {
+	return v.db.View(ctx, func(tx *db.Tx) error { return v.refreshSealed(tx, state) })
+}
+
+// newestRing is ring after RefreshKeys, inside a transaction.
+func (v *Vault) newestRing(tx *db.Tx) (*keyring.Keyring, error) {
+	state := v.keys.Load()
+	if state.root == nil {
+		v.refreshConfigured(state)
+	} else if err := v.refreshSealed(tx, state); err != nil {
+		return nil, err
+	}
+	return v.ring()
+}
+
+func (v *Vault) refreshConfigured(state *keyState) {
+	if state.sealed || v.configured == nil {
+		return
+	}
+	if ring := v.configured(); ring != nil && ring != state.ring {
+		v.replaceKeys(state, &keyState{ring: ring})
+	}
+}
+
+func (v *Vault) refreshSealed(tx *db.Tx, state *keyState) error {
+	rows, err := tx.SealedKeys()
+	if err != nil || slices.EqualFunc(rows, state.rows, sameKey) {
 		return err
 	}
-	ring, err := openKeys(state.root, stored.keys)
+	ring, err := openKeys(state.root, rows)
 	if err != nil {
 		return err
 	}
-	v.keys.CompareAndSwap(state, &keyState{ring: ring, root: state.root, rows: stored.keys})
+	v.replaceKeys(state, &keyState{ring: ring, root: state.root, rows: rows})
 	return nil
+}
+
+func (v *Vault) replaceKeys(old, now *keyState) {
+	if v.keys.CompareAndSwap(old, now) {
+		v.noteChange()
+		v.log.Info("took over new encryption keys", "names", now.ring.Names())
+	}
 }
 
 // ring returns the keys, or the reason why there are none: ErrNotConfigured or

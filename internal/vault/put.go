@@ -44,11 +44,15 @@ func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, val
 
 // store commits an act that adds a version, and wakes who watches for one.
 func (v *Vault) store(ctx context.Context, act func(*db.Tx, *keyring.Keyring) error) error {
-	keys, err := v.ring()
-	if err != nil {
-		return err
-	}
-	err = v.commit(ctx, func(tx *db.Tx) error { return act(tx, keys) })
+	err := v.commit(ctx, func(tx *db.Tx) error {
+		// A key that another process put in front until a moment ago counts:
+		// nothing is stored under the old one after a rotation has passed.
+		keys, err := v.newestRing(tx)
+		if err != nil {
+			return err
+		}
+		return act(tx, keys)
+	})
 	if err == nil {
 		v.noteChange()
 	}

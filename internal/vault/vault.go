@@ -28,8 +28,12 @@ import (
 
 // Config is what a Vault is made of.
 type Config struct {
-	DB          *db.DB
-	Keys        *keyring.Keyring // nil while no encryption key is configured
+	DB   *db.DB
+	Keys *keyring.Keyring // nil while no encryption key is configured
+	// Configured returns the keys that the configuration names by now: the same
+	// keyring as before unless they changed. A nil Configured never changes
+	// them.
+	Configured  func() *keyring.Keyring
 	Policy      *access.Policy
 	Environment source.Environment
 	// AllowUndeclared lets administrators store secrets that no plugin
@@ -48,6 +52,7 @@ type Config struct {
 type Vault struct {
 	db              *db.DB
 	keys            atomic.Pointer[keyState]
+	configured      func() *keyring.Keyring // may be nil
 	policy          *access.Policy
 	environment     source.Environment
 	allowUndeclared bool
@@ -69,6 +74,7 @@ type Vault struct {
 func New(cfg Config) *Vault {
 	v := &Vault{
 		db:              cfg.DB,
+		configured:      cfg.Configured,
 		policy:          cfg.Policy,
 		environment:     cfg.Environment,
 		allowUndeclared: cfg.AllowUndeclared,
