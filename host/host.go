@@ -181,6 +181,7 @@ type base struct {
 	own    config.SecretsConfig
 	policy *access.Policy
 	keys   *keyring.Keyring // as configured; nil without
+	source *keySource       // of keys, should the configured ones change
 	lookup func(name string) (string, bool)
 	door   *vault.Vault
 }
@@ -207,11 +208,13 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	if b.keys, err = keyring.Parse(b.own.EncryptionKey); err != nil {
 		return nil, fmt.Errorf("plugins.datasette-secrets.%w", err)
 	}
+	b.own.EncryptionKey = nil // the less its text is kept, the better
+	b.source = &keySource{log: h.log, loaded: loaded, ring: b.keys}
 	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
 		return nil, err
 	}
 	b.door = vault.New(vault.Config{
-		DB: h.db, Keys: b.keys, Policy: b.policy,
+		DB: h.db, Keys: b.keys, Configured: b.source.current, Policy: b.policy,
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
 		AllowUndeclared: b.own.AllowUndeclared, RequireBindings: b.own.RequireBindings,
 		Log: h.log, Now: time.Now,

@@ -91,8 +91,9 @@ func NewTokens(cfg Config) *hsm.Helper {
 // Keys is an open database for commands about its keys: there are no plugins
 // and no pages.
 type Keys struct {
-	host *Host
-	base *base
+	host   *Host
+	base   *base
+	sealed bool // the database has a sealed keyring
 }
 
 // OpenKeys reads the configuration and opens the database, whose keys stay
@@ -111,7 +112,7 @@ func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
 	if has {
 		base.door.Seal()
 	}
-	return &Keys{h, base}, nil
+	return &Keys{h, base, has}, nil
 }
 
 // Door is the vault over the database.
