@@ -157,6 +157,7 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err := h.unsealAtStart(ctx, base); err != nil {
 		return err
 	}
+	h.warnOfMemory(base.door)
 	h.signer = signing.New(cmp.Or(cfg.Secret, randomHex()))
 	if _, err := base.door.Adopt(ctx); err != nil {
 		h.log.Warn("secrets that another program stored are adopted only when they are read", "error", err)
@@ -168,6 +169,9 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
 	h.background.Go(func() { h.follow(background, decide) })
+	if base.tryLater {
+		h.background.Go(func() { h.unsealLater(background, base) })
+	}
 	if cfg.Commands && !h.Ephemeral() {
 		h.takeCommands(decide, base)
 	}
@@ -184,6 +188,8 @@ type base struct {
 	source *keySource       // of keys, should the configured ones change
 	lookup func(name string) (string, bool)
 	door   *vault.Vault
+
+	tryLater bool // it is sealed, and what opens it may come yet
 }
 
 // prepare reads the configuration and opens the database.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
 	"github.com/datasette-secrets/datasette-secrets/internal/control"
 	"github.com/datasette-secrets/datasette-secrets/internal/hsm"
+	"github.com/datasette-secrets/datasette-secrets/internal/keymem"
 	"github.com/datasette-secrets/datasette-secrets/internal/seal"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -29,9 +31,53 @@ func (h *Host) unsealAtStart(ctx context.Context, b *base) error {
 	b.door.Seal()
 	_, err = b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, h.openings(b, "")())
 	if err != nil {
+		b.tryLater = !errors.Is(err, secrets.ErrDenied)
 		h.log.Warn("the host is sealed: stored secrets can be neither read nor changed until it is unsealed", "error", err)
 	}
 	return nil
+}
+
+// warnOfMemory warns of keys that may be written to swap.
+func (h *Host) warnOfMemory(door *vault.Vault) {
+	if door.KeyMemory() == keymem.Unlocked {
+		h.warnings = append(h.warnings, "the encryption keys are in memory that may be written to swap, because the limit on locked memory is too small; raise it (ulimit -l, or LimitMEMLOCK= of systemd) to 1 MB or more")
+	}
+}
+
+// How long a sealed host waits before it tries again what the configuration
+// has: twice as long each time.
+const (
+	firstPause   = 2 * time.Second
+	longestPause = 10 * time.Minute
+)
+
+// unsealLater tries again and again what the configuration has, until ctx ends:
+// a token may be slower to start than the host, or a file not be mounted yet. It
+// ends when a seal refuses what it is given, because then more tries are of no
+// use.
+func (h *Host) unsealLater(ctx context.Context, b *base) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		openings := h.openings(b, "")()
+		if !b.door.Sealed() {
+			return
+		}
+		if len(openings) == 0 {
+			continue
+		}
+		name, err := b.door.Unseal(ctx, secrets.Caller{Proof: secrets.ProofLocal}, openings)
+		if err == nil {
+			h.log.Info("unsealed", "seal", name)
+			return
+		}
+		if !errors.Is(err, secrets.ErrUnavailable) || errors.Is(err, secrets.ErrDenied) {
+			return
+		}
+	}
 }
 
 // openings returns a function that makes means of what the configuration has

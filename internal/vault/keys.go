@@ -6,6 +6,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/keymem"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/seal"
 )
@@ -45,6 +46,16 @@ func (v *Vault) Wipe() {
 	if state.root != nil {
 		state.root.Wipe()
 	}
+}
+
+// KeyMemory says how the keys in memory are protected. It is empty while there
+// are none.
+func (v *Vault) KeyMemory() keymem.Kind {
+	state := v.keys.Load()
+	if state.ring == nil {
+		return ""
+	}
+	return state.ring.Memory()
 }
 
 // Configured reports whether there are keys, at hand or sealed, so that values

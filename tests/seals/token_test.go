@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
@@ -165,7 +166,7 @@ func TestTokenOfRunningHost(t *testing.T) {
 		t.Errorf("without the token: %v", err)
 	}
 	show()
-	mustRun(t, dir, env, "unseal", "--internal", "i.db", "--configured")
+	awaitOpen(t, probe) // by itself
 	before := logins()
 	for range 20 {
 		if got, err := probe.Get(t, "API_KEY", "alice"); err != nil || got != value {
@@ -200,4 +201,15 @@ func TestTokenOfRunningHost(t *testing.T) {
 	if got, err := probe.Get(t, "API_KEY", "alice"); err != nil || got != value {
 		t.Errorf("with the right PIN again: %q, %v", got, err)
 	}
+}
+
+// awaitOpen waits until a sealed host has opened its keys.
+func awaitOpen(t *testing.T, probe *harness.Probe) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if _, err := probe.Get(t, "API_KEY", "alice"); !errors.Is(err, pluginapi.ErrSealed) {
+			return
+		}
+	}
+	t.Fatal("the host stays sealed")
 }
