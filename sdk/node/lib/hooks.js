@@ -22,16 +22,13 @@ import { Value } from "./value.js";
  * @returns {{ service: any, answers: Record<string, Answer> }[]}
  */
 export function hooksOf(plugin, host) {
+  const { validator, menu, actors, authenticator } = pluginServices;
   /** @type {{ hook: unknown, service: any, answers: Record<string, Answer> }[]} */
   const all = [
-    { hook: plugin.testSecret, service: pluginServices.validator, answers: { TestSecret: testSecret(plugin, host) } },
-    { hook: plugin.menuLinks, service: pluginServices.menu, answers: { MenuLinks: menuLinks(plugin, host) } },
-    { hook: plugin.actorsFromIDs, service: pluginServices.actors, answers: { ActorsFromIDs: actorsFromIDs(plugin, host) } },
-    {
-      hook: plugin.actorFromRequest,
-      service: pluginServices.authenticator,
-      answers: { ActorFromRequest: actorFromRequest(plugin, host) },
-    },
+    { hook: plugin.testSecret, service: validator, answers: { TestSecret: testSecret(plugin, host) } },
+    { hook: plugin.menuLinks, service: menu, answers: { MenuLinks: menuLinks(plugin, host) } },
+    { hook: plugin.actorsFromIDs, service: actors, answers: { ActorsFromIDs: actorsFromIDs(plugin, host) } },
+    { hook: plugin.actorFromRequest, service: authenticator, answers: { ActorFromRequest: actorFromRequest(plugin, host) } },
   ];
   return all.filter(({ hook }) => typeof hook === "function");
 }

@@ -117,7 +117,8 @@ def hosted(tmp_path_factory):
             stack.callback(lambda: server.stop(None).wait())
             channel = stack.enter_context(grpc.insecure_channel(address))
             services = init(channel)
-            return channel, lambda: os.read(read, 1 << 16).decode(), [s.removeprefix("secrets.plugin.v1.") for s in services]
+            names = [service.removeprefix("secrets.plugin.v1.") for service in services]
+            return channel, lambda: os.read(read, 1 << 16).decode(), names
 
         yield serve
 
@@ -292,6 +293,6 @@ def test_listening_again_ends_what_was_before(hosted, tmp_path):
     for name in "ab":
         stub.Listen(plugin_pb2.ListenRequest(address=f"{tmp_path}/{name}", key=b"0" * 32, prefix="/-/plugins/w"))
     assert os.listdir(tmp_path) == ["b"]
-    for wrong in ({"address": f"{tmp_path}/c", "key": b"short"}, {"address": f"{tmp_path}/no/folder", "key": b"0" * 32}):
+    for name, key in (("c", b"short"), ("no/folder", b"0" * 32)):
         with pytest.raises(grpc.RpcError):
-            stub.Listen(plugin_pb2.ListenRequest(**wrong))
+            stub.Listen(plugin_pb2.ListenRequest(address=f"{tmp_path}/{name}", key=key))

@@ -95,7 +95,13 @@ def test_a_page(listening):
     status, text, response = ask(
         "POST",
         "/caf%C3%A9/?a=1&b=%20",
-        {"X-One": "1", "X_Two": "2", "Datasette_Secrets_Actor": "x", "Content-Type": "text/plain", "X-Forwarded-Proto": "https"},
+        {
+            "X-One": "1",
+            "X_Two": "2",
+            "Datasette_Secrets_Actor": "x",
+            "Content-Type": "text/plain",
+            "X-Forwarded-Proto": "https",
+        },
         b"a body",
         actor={"id": "ann"},
         token="proof",

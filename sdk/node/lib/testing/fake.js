@@ -7,7 +7,7 @@ import { fail } from "./answers.js";
 
 /** @import { Server } from "@grpc/grpc-js" */
 /** @import { Secret } from "../../index.js" */
-/** @import { Use } from "../../testing.js" */
+/** @import { Options, Use } from "../../testing.js" */
 
 const maxNames = 100;
 const validName = /^[A-Za-z0-9_.-]{1,255}$/;
@@ -39,7 +39,7 @@ export class FakeHost {
   /** @type {Set<any>} */
   #watches = new Set();
 
-  /** @param {{ secrets: Record<string, string>, config: unknown, failing: SecretsError | null, maxAge: number }} options */
+  /** @param {Required<Omit<Options, "patience">>} options */
   constructor({ secrets, config, failing, maxAge }) {
     this.#values = new Map(Object.entries(secrets));
     this.#values.forEach((_, name) => this.#versions.set(name, 1));

@@ -114,9 +114,9 @@ class World {
   call({ path, requestSerialize, responseDeserialize }, request, name) {
     const deadline = Date.now() + this.patience;
     return new Promise((resolve, reject) => {
-      this.#client?.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, (error, response) =>
-        error ? reject(this.#failure(fromStatus(name, error).message)) : resolve(response),
-      );
+      const settle = (/** @type {any} */ error, /** @type {any} */ response) =>
+        error ? reject(this.#failure(fromStatus(name, error).message)) : resolve(response);
+      this.#client?.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, settle);
     });
   }
 
@@ -171,7 +171,8 @@ export class Host {
     const hostAddress = await world.serve("host", (server) => this.#fake.register(server));
     world.connect(await world.serve("plugin", (server) => world.session.register(server)));
     const { lifecycle, declarations, starter } = pluginServices;
-    const described = await world.call(lifecycle.Init, { hostVersion: pluginName, pluginName, hostAddress }, "the plugin");
+    const introduction = { hostVersion: pluginName, pluginName, hostAddress };
+    const described = await world.call(lifecycle.Init, introduction, "the plugin");
     this.#offered = described.services.map((/** @type {string} */ name) => name.split(".").at(-1));
     const { secrets } = await world.call(declarations.RegisterSecrets, {}, "registerSecrets");
     this.#fake.declare(secrets);

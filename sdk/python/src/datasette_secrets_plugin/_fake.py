@@ -27,7 +27,8 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 class Use(NamedTuple):
     """One use of a secret: a get_secret or get_secrets that gave a value.
 
-    A value that the plugin kept is used without the host's knowing. proven tells whether the host's own word stood behind the actor.
+    A value that the plugin kept is used without the host's knowing. proven
+    tells whether the host's own word stood behind the actor.
     """
 
     name: str

@@ -128,8 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = _Body(self.rfile, int(length))
         with called(self.listener.hosts, sender):
-            response = _Response(io.BufferedReader(body), self.wfile, sys.stderr, self._environ(sender), self.listener.logger)
-            response.run(self.listener.app)
+            environ, reader = self._environ(sender), io.BufferedReader(body)
+            _Response(reader, self.wfile, sys.stderr, environ, self.listener.logger).run(self.listener.app)
         body.discard(_MAX_UNREAD)
 
     def _sender(self) -> SignedIn | None:

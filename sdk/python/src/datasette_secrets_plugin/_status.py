@@ -7,6 +7,7 @@ internal/pluginwire.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple, NoReturn
 
 import grpc
@@ -106,7 +107,7 @@ def reason_of(error: SecretsError) -> str:
 
 def refuse(context: grpc.ServicerContext, error: BaseException) -> NoReturn:
     """End a call of the host with what it may know of an error: its class."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):  # two classes before Python 3.11
         context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
     row = next((row for row in TABLE if isinstance(error, row.error)), None)
     if row is None:
