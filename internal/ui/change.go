@@ -1,8 +1,10 @@
 package ui
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
@@ -26,7 +28,7 @@ func (s *site) changeSecret(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	c := newChange(fields)
+	c := newChange(fields, v.Declaration.Multiline)
 	switch {
 	case codePoints(c.note) > vault.MaxNote:
 		return s.again(w, r, "Note is too long")
@@ -51,16 +53,29 @@ func (s *site) changeable(r *request) (vault.Secret, []vault.Version, error) {
 
 // newChange reads the form. White space around a value is nearly always an
 // accident of copying, so it goes unless the box says otherwise.
-func newChange(fields form) change {
+//
+// A browser sends the line ends of a field as CR LF, whatever was pasted. Where
+// values are known to have several lines, they are turned back into LF, which
+// is what a script in the page would see, and what private keys have.
+func newChange(fields form, multiline bool) change {
 	text := fields["secret"]
-	if !fields.ticked("keep_whitespace") {
-		text = pythonStrip(text)
+	if multiline {
+		text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	}
+	// The box is ticked at first for values of several lines; an empty field
+	// is empty all the same.
+	if stripped := pythonStrip(text); !fields.ticked("keep_whitespace") || multiline && stripped == "" {
+		text = stripped
 	}
 	return change{value: secrets.NewValue(text), note: fields["note"]}
 }
 
 func (s *site) putSecret(w http.ResponseWriter, r *request, v vault.Secret, c change) error {
-	if _, err := s.Vault.Put(r.Context(), r.caller, v.Name, c.value, c.note); err != nil {
+	_, err := s.Vault.Put(r.Context(), r.caller, v.Name, c.value, c.note)
+	if errors.Is(err, vault.ErrForm) {
+		return s.again(w, r, sentence(err, secrets.ErrInvalid))
+	}
+	if err != nil {
 		return err
 	}
 	r.flash(signing.Info, fmt.Sprintf("Secret %s updated", v.Name))

@@ -20,6 +20,11 @@ type secretPage struct {
 	Deleted     bool
 	Environment bool
 	Variable    string
+	Multiline   bool   // values have several lines
+	OneLine     bool   // a value that lost its line ends would be refused
+	Pattern     string // that a value has to match
+	Example     string
+	Hint        string // a few characters of the stored value
 	Note        string
 	MaxNote     int
 	Version     int64
@@ -76,6 +81,10 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 		Deleted:     v.Deleted,
 		Environment: v.State == vault.StateEnvironment,
 		Variable:    v.Variable,
+		Multiline:   v.Declaration.Multiline,
+		OneLine:     isOneLine(v.Declaration),
+		Pattern:     v.Declaration.Pattern,
+		Example:     v.Declaration.Example,
 		MaxNote:     vault.MaxNote,
 		Version:     v.Version,
 		Updated:     newWhen(v.UpdatedAt, v.UpdatedBy),
@@ -88,6 +97,7 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 	}
 	if page.Stored {
 		page.Note = v.Note
+		page.Hint = s.hint(r, v)
 		page.Delete = attribute("href", s.secretURL(v.Name, "/-/delete"))
 	}
 	if r.signedIn() && (page.Stored || page.Environment) {
@@ -99,6 +109,22 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 	}
 	page.named(s.namesOf(r, peopleOf(v, versions)))
 	return page
+}
+
+// isOneLine reports whether values are entered in a field that hides what is
+// typed, and from which a browser drops line ends without a word. That is safe
+// only where the pattern refuses what it leaves; plugins that know nothing of
+// Multiline may need keys of several lines.
+func isOneLine(d secrets.Declaration) bool { return d.Pattern != "" && !d.Multiline }
+
+// hint is what the plugin wants to be shown of the stored value. A page without
+// it is still of use, and says itself why a value cannot be read.
+func (s *site) hint(r *request, v vault.Secret) string {
+	hint, err := s.Vault.Hint(r.Context(), r.caller, v.Name)
+	if err != nil {
+		return ""
+	}
+	return hint
 }
 
 // damage says for people why something stored cannot be trusted.

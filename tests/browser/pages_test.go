@@ -136,6 +136,16 @@ func TestPagesOfOtherHosts(t *testing.T) {
 			view{"delete-hostile", root(), 200, at("/-/secrets/" + strings.Repeat("W", 255) + "/-/delete")},
 		)
 	})
+	t.Run("formal", func(t *testing.T) {
+		t.Parallel()
+		lookAll(t, startFormal(t),
+			view{"secret-pattern", root(), 200, at("/-/secrets/NEW_TOKEN")},
+			view{"secret-pattern-refused", root(), 200, via("/-/secrets/NEW_TOKEN", `document.querySelector("#secret").value = "`+canary+`"`, "Add secret")},
+			view{"secret-ends", root(), 200, at("/-/secrets/API_TOKEN")},
+			view{"secret-lines", root(), 200, at("/-/secrets/SIGNING_KEY")},
+			view{"secret-lines-refused", root(), 200, via("/-/secrets/SIGNING_KEY", `document.querySelector("#secret").value = "`+canary+`\n"`, "Add secret")},
+		)
+	})
 	t.Run("ill", testPagesOfAnIllHost)
 }
 

@@ -72,6 +72,24 @@ func billing() []pluginapi.Secret {
 	}
 }
 
+// startFormal starts a host whose plugin says what its values look like.
+func startFormal(t *testing.T) *harness.Process {
+	t.Helper()
+	token := pluginapi.Secret{
+		Description: "A token of the mail service", Pattern: `sk-[a-z]+(-[a-z0-9]+){2,40}`, Example: "sk-live-0123-4567-89ab-cdef",
+		Redact: pluginapi.Redact{Prefix: 3, Suffix: 4},
+	}
+	used, unused := token, token
+	used.Name, unused.Name = "API_TOKEN", "NEW_TOKEN"
+	probe := harness.AddProbe(t, t.TempDir(), "formal", used, unused, pluginapi.Secret{
+		Name: "SIGNING_KEY", Description: "Signs outgoing mail", Multiline: true, Pattern: "(?s)-----BEGIN .*-----END .*",
+		Example: "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj…\n-----END PRIVATE KEY-----",
+	})
+	host := harness.Start(t, harness.Options{Args: append(probe.Args, "--root")})
+	post(t, host, "/-/secrets/API_TOKEN", url.Values{"secret": {"sk-" + canary + "-0123456789-0123456789-wxyz"}})
+	return host
+}
+
 // startHostile starts a host whose plugin and whose rows, written by another
 // program, hold what a page must not run.
 func startHostile(t *testing.T) *harness.Process {

@@ -17,7 +17,7 @@ document.addEventListener("keydown", (event) => {
 // The browser may keep a page as it is for its back button. What was typed as
 // a secret does not stay in it.
 addEventListener("pagehide", () => {
-  for (const field of document.querySelectorAll("textarea[name=secret]")) field.value = "";
+  for (const field of document.querySelectorAll("[name=secret]")) field.value = "";
 });
 
 // Filter the secrets while typing. With a query in the address the page holds
