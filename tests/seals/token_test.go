@@ -69,13 +69,25 @@ func story(t *testing.T, env []string, uri string) (dir string) {
 		}
 	}
 
+	// A new key for every row, with the token, while a host runs.
+	p := start()
+	run("key", "rotate", "--internal", "i.db", "--with-uri", uri)
+	run("key", "retire", "default", "--internal", "i.db", "--with-uri", uri)
+	if got, err := probe.Get(t, "API_KEY", "alice"); err != nil || got != value {
+		t.Errorf("after the rotation: %q, %v\n%s", got, err, p.Stderr)
+	}
+	if status := run("key", "status", "--internal", "i.db", "--with-uri", uri).Stdout; strings.Contains(status, "default") {
+		t.Errorf("the old key is still there:\n%s", status)
+	}
+	p.Stop(t)
+
 	// Without the token, the passphrase opens; then the token's seal goes.
 	run("seal", "rewrap", "--internal", "i.db", "--with-uri", uri, "--with-passphrase-file", "paper")
 	run("seal", "remove", "token", "--internal", "i.db", "--with-passphrase-file", "paper")
 	if r := tokenRun(t, dir, env, "seal", "verify", "--internal", "i.db", "--with-uri", uri); r.Code != 6 {
 		t.Errorf("the removed seal: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	p := start()
+	p = start()
 	if _, err := probe.Get(t, "API_KEY", "alice"); !errors.Is(err, pluginapi.ErrSealed) {
 		t.Errorf("without its seal, the token opens: %v", err)
 	}
