@@ -112,6 +112,13 @@ func (t *Tx) AskForPlugin(plugin, kind, name string) error {
 		values (?, ?, ?, 'pending', ?)`, plugin, kind, name, t.now.Format(time.DateTime)))
 }
 
+// WithdrawPluginRequest removes a request that nobody decided.
+func (t *Tx) WithdrawPluginRequest(plugin, kind, name string) error {
+	return classify("removing what a plugin asks for no more", t.exec(`
+		delete from datasette_secrets_plugin_requests
+		where plugin = ? and kind = ? and name = ? and state = 'pending'`, plugin, kind, name))
+}
+
 // DecidePluginRequest changes what became of a request, by whom.
 func (t *Tx) DecidePluginRequest(plugin, kind, name, state, by string) error {
 	return classify("recording a decision about a plugin", t.exec(`

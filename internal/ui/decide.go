@@ -152,16 +152,27 @@ func (s *site) decide(w http.ResponseWriter, r *request, act decision, verb stri
 	if err != nil {
 		return err
 	}
-	var what []string
-	for _, request := range decided {
-		what = append(what, mayDo(request))
-	}
-	if len(what) == 0 {
+	if len(decided) == 0 {
 		r.flash(signing.Info, "Nothing changed: somebody else was faster")
 	} else {
-		r.flash(signing.Info, fmt.Sprintf("%s %s %s", p.Name, verb, strings.Join(what, ", ")))
+		r.flash(signing.Info, fmt.Sprintf("%s %s %s", p.Name, verb, summary(decided)))
 	}
 	return s.redirect(w, r, s.url("/-/plugins"))
+}
+
+// summary says what a plugin does that is granted some requests, short enough
+// for the cookie that messages travel in.
+func summary(requests []vault.Request) string {
+	const most = 5
+	var what []string
+	for _, r := range requests[:min(len(requests), most)] {
+		what = append(what, mayDo(r))
+	}
+	text := strings.Join(what, ", ")
+	if more := len(requests) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // mayDo says what a plugin does that is granted a request.

@@ -249,3 +249,23 @@ func TestWhoMayDecideOnThePage(t *testing.T) {
 		t.Errorf("done: %v", r.done)
 	}
 }
+
+// However much is decided at once, the message about it fits into a cookie.
+func TestDecidingAboutManyThings(t *testing.T) {
+	t.Parallel()
+	w, _ := busy(t)
+	in := vault.Introduction{Plugin: "weather", Hash: "sha256:00"}
+	form := []string{}
+	for i := range vault.MaxDeclarations {
+		name := fmt.Sprintf("%s_%03d", strings.Repeat("N", 250), i)
+		in.Declarations = append(in.Declarations, secrets.Declaration{Name: name})
+		form = append(form, "secret:"+name, "on")
+	}
+	ok(t, w.vault.Introduce(t.Context(), in))
+	w.get("/-/plugins", w.as("root")).want(t, 200, "Approve all 1000")
+	a := w.post(weather+"/approve", w.as("root"), form...)
+	a.wantRedirect(t, "/-/plugins")
+	if _, line := a.cookie("ds_messages"); len(line) > 4096 || !strings.HasSuffix(w.flash(a)[0].Text, " and 995 more") {
+		t.Errorf("the cookie has %d bytes: %v", len(line), w.flash(a))
+	}
+}

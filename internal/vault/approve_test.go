@@ -224,6 +224,30 @@ func TestGrantNeedsADeclaration(t *testing.T) {
 	w.may(t, "weather", "B", nil)
 }
 
+// A plugin that asks for something else each time it starts neither gets any of
+// it nor fills the file.
+func TestPluginThatAsksForSomethingElseEachTime(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	w.shows(t, "weather", "h1", "A")
+	w.shows(t, "weather", "h2", "A", "REFUSED")
+	if _, err := w.Refuse(ctx, root, "weather"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		names := []string{"A"}
+		for j := range 10 {
+			names = append(names, fmt.Sprintf("NAME_%d_%d", i, j))
+		}
+		w.shows(t, "weather", fmt.Sprint("h", i), names...)
+		w.may(t, "weather", names[1], secrets.ErrNotApproved)
+	}
+	rows := w.query(t, "select state || ' ' || count(*) from datasette_secrets_plugin_requests where plugin = 'weather' group by state order by state")
+	wantLines(t, rows, "granted 1", "pending 10", "refused 1")
+	w.shows(t, "weather", "h2", "A", "NAME_0_0") // again
+	w.may(t, "weather", "NAME_0_0", secrets.ErrNotApproved)
+}
+
 func TestRefusedStaysRefused(t *testing.T) {
 	t.Parallel()
 	w := open(t)

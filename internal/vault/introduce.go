@@ -59,28 +59,54 @@ func introduce(tx *db.Tx, in Introduction) error {
 		return err
 	}
 	before := all.plugins[in.Plugin]
-	for _, r := range requestsOf(in.Declarations, in.Hooks) {
+	asked := requestsOf(in.Declarations, in.Hooks)
+	if err := withdraw(tx, before, asked); err != nil {
+		return err
+	}
+	for _, r := range asked {
 		if before != nil && before.states[r] != "" {
 			continue
 		}
-		if err := tx.AskForPlugin(in.Plugin, string(r.Kind), r.Name); err != nil {
-			return err
-		}
-		if before.introduced() || !all.trusted(in.Plugin, r) {
-			continue
-		}
-		if err := tx.DecidePluginRequest(in.Plugin, string(r.Kind), r.Name, string(RequestGranted), ""); err != nil {
-			return err
-		}
-		err := tx.RecordPluginDecision(db.PluginDecision{
-			Plugin: in.Plugin, Decision: decisionFirstUse,
-			Kind: string(r.Kind), Name: r.Name, Hash: in.Hash,
-		})
-		if err != nil {
+		if err := ask(tx, in, r, !before.introduced() && all.trusted(in.Plugin, r)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withdraw removes what nobody decided and the plugin asks for no more, so that
+// one which asks for something else each time does not fill the file.
+func withdraw(tx *db.Tx, before *approval, asked []Request) error {
+	if before == nil {
+		return nil
+	}
+	still := map[Request]bool{}
+	for _, r := range asked {
+		still[r] = true
+	}
+	for r, state := range before.states {
+		if state != RequestPending || still[r] {
+			continue
+		}
+		if err := tx.WithdrawPluginRequest(before.row.Name, string(r.Kind), r.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask records a new request, granted at once if it is trusted.
+func ask(tx *db.Tx, in Introduction, r Request, trusted bool) error {
+	if err := tx.AskForPlugin(in.Plugin, string(r.Kind), r.Name); err != nil || !trusted {
+		return err
+	}
+	if err := tx.DecidePluginRequest(in.Plugin, string(r.Kind), r.Name, string(RequestGranted), ""); err != nil {
+		return err
+	}
+	return tx.RecordPluginDecision(db.PluginDecision{
+		Plugin: in.Plugin, Decision: decisionFirstUse,
+		Kind: string(r.Kind), Name: r.Name, Hash: in.Hash,
+	})
 }
 
 // row is the introduction as the file keeps it.

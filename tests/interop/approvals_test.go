@@ -69,7 +69,7 @@ func TestPythonLeavesDecisionsAlone(t *testing.T) {
 				t.Errorf("who was approved reads %q, %v", got, err)
 			}
 			before := decided(t, file)
-			if !strings.Contains(before, "share") || !strings.Contains(before, "first-use") || !strings.Contains(before, "ok") {
+			if !strings.Contains(before, "share") || !strings.Contains(before, "first-use") || !strings.Contains(before, "local") || !strings.Contains(before, "ok") {
 				t.Errorf("it says %s", before)
 			}
 			python.Stop(t)
