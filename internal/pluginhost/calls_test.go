@@ -21,6 +21,7 @@ func TestCalls(t *testing.T) {
 	t.Parallel()
 	w := start(t, quick(), "greedy", "healthy")
 	for _, text := range []string{
+		"offered [secrets.host.v1.Configuration secrets.host.v1.Secrets]",
 		"undeclared PermissionDenied: permission denied: secret not declared by this plugin",
 		"unknown PermissionDenied: permission denied: secret not declared by this plugin",
 		"unset NotFound: secret is not set",

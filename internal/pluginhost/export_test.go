@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/grpc"
+
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
@@ -120,3 +122,26 @@ func (k *kept[T]) Put(question string, value T, now time.Time) { k.put(question,
 
 // Len is how many answers there are.
 func (k *kept[T]) Len() int { return len(k.answers) }
+
+// Stream passes a stream through the gate of a plugin that may make so many
+// calls, to a handler.
+func Stream(log *slog.Logger, calls float64, handle func(context.Context) error) func(context.Context) error {
+	g := &gate{log: log, bucket: newBucket(0, calls, time.Now)}
+	info := &grpc.StreamServerInfo{FullMethod: "/test/Stream"}
+	return func(ctx context.Context) error {
+		return g.recoverStream(nil, passing{ctx: ctx}, info, func(server any, stream grpc.ServerStream) error {
+			return g.limitStream(server, stream, info, func(server any, stream grpc.ServerStream) error {
+				return g.translateStream(server, stream, info, func(_ any, stream grpc.ServerStream) error {
+					return handle(stream.Context())
+				})
+			})
+		})
+	}
+}
+
+type passing struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (p passing) Context() context.Context { return p.ctx }

@@ -44,6 +44,7 @@ func (m *misbehave) useForEver() {
 
 // ask asks for what it may not have.
 func (m *misbehave) ask() {
+	report("offered %s", m.offered)
 	report("undeclared %s", m.get("HEALTHY_KEY", "root"))
 	report("unknown %s", m.get("NOBODY_HAS_THIS", "root"))
 	report("unset %s", m.get("GREEDY_KEY", "root"))

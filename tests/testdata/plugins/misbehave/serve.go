@@ -41,7 +41,8 @@ type misbehave struct {
 	behaviour
 	tls     *tls.Config
 	host    *grpc.ClientConn
-	address string // of the host
+	address string   // of the host
+	offered []string // by the host
 	broker  *plugin.GRPCBroker
 	brokers *grpc.ClientConn // to the host, if it offered a way through the broker
 }
@@ -110,7 +111,7 @@ func (set) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (an
 }
 
 func (m *misbehave) Init(_ context.Context, r *pluginpb.InitRequest) (*pluginpb.InitResponse, error) {
-	m.address = r.GetHostAddress()
+	m.address, m.offered = r.GetHostAddress(), r.GetHostServices()
 	var err error
 	if m.host, err = m.dial(m.address); err == nil && m.ownCert {
 		m.brokers, err = m.broker.Dial(r.GetHostBrokerId())
