@@ -71,3 +71,30 @@ func TestTypedWrongly(t *testing.T) {
 		t.Errorf("exit code %d, echo %t\n%s", code, p.Echoes(t), p.Shown())
 	}
 }
+
+// A PIN that is written down nowhere is typed.
+func TestTypedPIN(t *testing.T) {
+	t.Parallel()
+	dir, soft := folder(t), harness.NewSoftHSM(t, "prod")
+	uri := "pkcs11:token=prod;object=key?module-path=" + harness.SoftHSMModule
+	env := harness.Env(soft.Env...)
+	for _, args := range [][]string{
+		{"hsm", "init", "--uri", uri},
+		{"seal", "init", "--internal", "i.db", "--uri", uri, "--name", "token"},
+	} {
+		p := harness.AtTerminal(t, dir, env, args...)
+		p.Await(t, "PIN of the token: ")
+		p.Type(t, harness.TokenPIN+"\n")
+		if code := p.Wait(t); code != 0 || strings.Contains(p.Shown(), harness.TokenPIN) || strings.Count(p.Shown(), "PIN of") != 1 {
+			t.Fatalf("%v: exit code %d\n%s", args, code, p.Shown())
+		}
+	}
+	harness.Start(t, harness.Options{NoKey: true, Dir: dir, Env: soft.Env,
+		Args: []string{"--internal", "i.db", "-s", "plugins.datasette-secrets.seals.token.uri", uri}})
+	p := harness.AtTerminal(t, dir, env, "unseal", "--internal", "i.db")
+	p.Await(t, "PIN of the token of the seal token: ")
+	p.Type(t, harness.TokenPIN+"\n")
+	if code := p.Wait(t); code != 0 || !strings.Contains(p.Shown(), "unsealed by the seal") {
+		t.Errorf("exit code %d\n%s", code, p.Shown())
+	}
+}
