@@ -21,6 +21,8 @@ func floors() map[string]int {
 	return map[string]int{
 		"":                       1,
 		"internal/config":        1,
+		"internal/project":       1,
+		"internal/script":        1,
 		"internal/signing":       1,
 		"internal/keymem":        1,
 		"internal/pluginpb":      1,

@@ -19,7 +19,7 @@ func newPlugin(sys system) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newPluginTest(sys), newHold(sys),
+		newPluginInit(sys), newPluginTest(sys), newHold(sys),
 		newPluginList(sys), newPluginApprove(sys), newPluginRefuse(sys),
 		newPluginEnable(sys), newPluginDisable(sys), newPluginRestart(sys), newPluginLogs(sys),
 	)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/plugincheck"
+	"github.com/datasette-secrets/datasette-secrets/internal/script"
 )
 
 // holdName is the hidden command that is killed to see its plugin end.
@@ -32,8 +33,9 @@ func newPluginTest(sys system) *cobra.Command {
 		Use:   "test PATH [flags] [-- ARGS...]",
 		Short: "Check that a program is a plugin that every host gets along with",
 		Long: `Check that a program is a plugin that every host gets along with, in whatever
-language it is written. The program runs in the sandbox of plugins; it may read
-what --read names, and gets ARGS as its arguments.
+language it is written. The program runs in the sandbox of plugins and gets ARGS
+as its arguments. It may read what --read names; without that, a script may read
+its project and its interpreter's libraries, as far as they are recognised.
 
 The exit code is 0 only if no check fails.`,
 		Example: `  datasette-secrets plugin test ./datasette-secrets-plugin-weather
@@ -86,6 +88,7 @@ func (f *testFlags) run(ctx context.Context, sys system, path string, args []str
 	}
 	shown := &checkPrinter{w: sys.stdout, colours: sys.colours(), terminal: isTerminal(sys.stdout)}
 	if !f.json {
+		shown.granted(cfg.Read)
 		cfg.Began, cfg.Done = shown.began, shown.done
 	}
 	report, err := plugincheck.Run(ctx, cfg)
@@ -115,16 +118,23 @@ func (f *testFlags) configure(sys system, path string, args []string) (pluginche
 			return plugincheck.Config{}, usagef("Invalid value for '--only': %q is none of %s.", name, strings.Join(plugincheck.Names(), ", "))
 		}
 	}
-	read := make([]string, len(f.read))
-	for i, folder := range f.read {
+	program, err := filepath.Abs(path)
+	if err != nil {
+		return plugincheck.Config{}, fmt.Errorf("finding %s: %w", path, err)
+	}
+	var read []string
+	for _, folder := range f.read {
 		absolute, err := filepath.Abs(folder)
 		if err != nil {
 			return plugincheck.Config{}, fmt.Errorf("finding %s: %w", folder, err)
 		}
-		read[i] = absolute
+		read = append(read, absolute)
+	}
+	if len(read) == 0 {
+		read = script.Folders(program)
 	}
 	return plugincheck.Config{
-		Path: path, Args: args, Read: read, Settings: f.config, Only: f.only, Slow: f.slow,
+		Path: program, Args: args, Read: read, Settings: f.config, Only: f.only, Slow: f.slow,
 		Entry: sys.entry, Holder: []string{"plugin", holdName},
 	}, nil
 }
@@ -138,6 +148,13 @@ type checkPrinter struct {
 }
 
 const nameWidth = 14 // of the longest name of a check
+
+// granted tells what an administrator has to grant the program.
+func (p *checkPrinter) granted(read []string) {
+	if len(read) > 0 {
+		fmt.Fprintf(p.w, "It may read %s; a host needs the same for it under \"read\".\n\n", strings.Join(read, ", "))
+	}
+}
 
 // began shows, on a terminal, what is waited for.
 func (p *checkPrinter) began(name, _ string) {
@@ -205,6 +222,7 @@ type reportJSON struct {
 	Passed  int         `json:"passed"`
 	Failed  int         `json:"failed"`
 	Skipped int         `json:"skipped"`
+	Read    []string    `json:"read"`
 	Missing []string    `json:"sandbox_missing"`
 	Checks  []checkJSON `json:"checks"`
 }
@@ -213,7 +231,7 @@ func writeCheckJSON(w io.Writer, r plugincheck.Report) error {
 	out := reportJSON{
 		Program: r.Program, Hash: "sha256:" + r.Hash, Result: string(plugincheck.Pass),
 		Passed: r.Count(plugincheck.Pass), Failed: r.Count(plugincheck.Fail), Skipped: r.Count(plugincheck.Skip),
-		Missing: append([]string{}, r.Missing...),
+		Read: append([]string{}, r.Read...), Missing: append([]string{}, r.Missing...),
 	}
 	if !r.Passed() {
 		out.Result = string(plugincheck.Fail)

@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -72,41 +70,5 @@ func TestLastLines(t *testing.T) {
 	many := plugincheck.LastLines(func(string) string { return strings.Repeat("line\n", 1000) + "last" })
 	if len(many) != 20 || many[19] != "last" {
 		t.Errorf("%d lines, the last is %q", len(many), many[len(many)-1])
-	}
-}
-
-func TestSurroundings(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(path, text string) string {
-		path = filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	write("venv/pyvenv.cfg", "home = /opt/python/bin\ninclude-system-site-packages = false\n")
-	write("systemvenv/pyvenv.cfg", "version = 3.11\nhome=/usr/bin")
-	write("project/node_modules/x/package.json", "{}")
-	for _, c := range []struct {
-		name, path string
-		want       []string
-	}{
-		{"a script of a virtual environment", write("a", "#!"+dir+"/venv/bin/python\n"), []string{dir + "/venv", "/opt/python"}},
-		{"with options", write("b", "#! "+dir+"/venv/bin/python -I\n"), []string{dir + "/venv", "/opt/python"}},
-		{"of the system's Python", write("c", "#!"+dir+"/systemvenv/bin/python"), []string{dir + "/systemvenv"}},
-		{"a shell script", write("d", "#!/bin/sh\n"), nil},
-		{"beside packages of Node", write("project/e", "#!/usr/bin/env node\n"), []string{dir + "/project"}},
-		{"below them", write("project/bin/f", "#!/usr/bin/env node\n"), []string{dir + "/project"}},
-		{"a program", write("project/g", "\x7fELF"), nil},
-		{"nothing", filepath.Join(dir, "none"), nil},
-		{"a first line without end", write("h", "#!"+strings.Repeat("x", 9999)), nil},
-	} {
-		if got := plugincheck.Surroundings(c.path); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
-		}
 	}
 }

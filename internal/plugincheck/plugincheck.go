@@ -85,8 +85,9 @@ type Result struct {
 
 // Report is what all checks found.
 type Report struct {
-	Program string // its path
-	Hash    string // its SHA-256, in hexadecimal
+	Program string   // its path
+	Hash    string   // its SHA-256, in hexadecimal
+	Read    []string // what it was allowed to read
 	Results []Result
 	Missing []string // what of the sandbox this system lacks, for people
 }
@@ -112,7 +113,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		return Report{}, err
 	}
 	defer func() { err = errors.Join(err, k.close()) }()
-	report = Report{Program: k.cfg.Path, Hash: k.program.Hash, Missing: k.policy().Missing()}
+	report = Report{Program: k.cfg.Path, Hash: k.program.Hash, Read: k.cfg.Read, Missing: k.policy().Missing()}
 	stand := map[string]bool{} // checks that others can build upon
 	for _, c := range chosen(checks(), cfg.Only) {
 		result := k.perform(ctx, c, stand)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
+	"github.com/datasette-secrets/datasette-secrets/internal/script"
 )
 
 // memory is what a plugin must do with.
@@ -65,7 +66,7 @@ func (k *kit) policy() sandbox.Policy {
 // there is nothing to guess.
 func (k *kit) readingHint() string {
 	var missing []string
-	for _, folder := range Surroundings(k.cfg.Path) {
+	for _, folder := range script.Folders(k.cfg.Path) {
 		if !slices.Contains(k.cfg.Read, folder) {
 			missing = append(missing, folder)
 		}

@@ -51,13 +51,22 @@ func discover(dir string, log *slog.Logger) ([]string, error) {
 	return names, nil
 }
 
-// unfit says why a file is no plugin, or nothing.
-func unfit(name string, entry fs.DirEntry) string {
+// CheckName tells whether a plugin may have this name, which is what follows
+// the prefix in the name of its file.
+func CheckName(name string) error {
 	if !pluginName.MatchString(name) {
-		return "the name after " + prefix + " must be 1 to 64 of A-Z a-z 0-9 _ . -"
+		return errors.New("a plugin's name must be 1 to 64 of A-Z a-z 0-9 _ . -")
 	}
 	if name == hostName {
-		return "the name " + hostName + " is the host's own"
+		return errors.New("the name " + hostName + " is the host's own")
+	}
+	return nil
+}
+
+// unfit says why a file is no plugin, or nothing.
+func unfit(name string, entry fs.DirEntry) string {
+	if err := CheckName(name); err != nil {
+		return err.Error()
 	}
 	info, err := entry.Info()
 	if err != nil {

@@ -1,4 +1,7 @@
-package plugincheck
+// Package script guesses what belongs to a plugin that is a script: the folders
+// that its interpreter reads, which a sandbox has to grant, and the files whose
+// change is one of the plugin.
+package script
 
 import (
 	"bufio"
@@ -14,21 +17,18 @@ const (
 	maxVenvConfig = 4 << 10 // bytes
 )
 
-// Surroundings guesses which folders a script has to read besides itself: its
-// own if it has packages of Node beside it, and the virtual environment of its
-// Python with the Python that this was made of. A program that is no script has
-// none. What is below /usr is left out, because every plugin may read it.
-func Surroundings(path string) []string {
+// Folders are those that a script reads besides itself: its project, with the
+// packages of Node; the virtual environment of its Python, with the Python that
+// it was made of. A program that is no script has none. What is below /usr is
+// left out, because every plugin may read it.
+func Folders(path string) []string {
 	line, ok := firstLine(path)
 	if !ok {
 		return nil
 	}
 	var folders []string
-	for folder := filepath.Dir(path); folder != "/" && folder != "."; folder = filepath.Dir(folder) {
-		if isFolder(filepath.Join(folder, "node_modules")) {
-			folders = append(folders, folder)
-			break
-		}
+	if project := Project(path); project != "" {
+		folders = append(folders, project)
 	}
 	if words := strings.Fields(strings.TrimPrefix(line, "#!")); len(words) > 0 {
 		folders = append(folders, pythonFolders(words[0])...)
@@ -36,6 +36,26 @@ func Surroundings(path string) []string {
 	return slices.DeleteFunc(folders, func(folder string) bool {
 		return folder == "/" || folder == "/usr" || strings.HasPrefix(folder, "/usr/")
 	})
+}
+
+// Project is the folder of the project that a script belongs to: one with a
+// package.json or a pyproject.toml, no further up than the virtual environment
+// that pip put the script into. It is empty if there is none.
+func Project(path string) string {
+	if _, ok := firstLine(path); !ok {
+		return ""
+	}
+	folder := filepath.Dir(path)
+	candidates := []string{folder, filepath.Dir(folder)}
+	if isFile(filepath.Join(filepath.Dir(folder), "pyvenv.cfg")) {
+		candidates = append(candidates, filepath.Dir(filepath.Dir(folder)))
+	}
+	for _, candidate := range candidates {
+		if isFile(filepath.Join(candidate, "package.json")) || isFile(filepath.Join(candidate, "pyproject.toml")) {
+			return candidate
+		}
+	}
+	return ""
 }
 
 // firstLine is the line of a script that names its interpreter.
@@ -69,7 +89,7 @@ func pythonFolders(interpreter string) []string {
 	return folders
 }
 
-func isFolder(path string) bool {
+func isFile(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+	return err == nil && info.Mode().IsRegular()
 }
