@@ -200,25 +200,47 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	}
 	b := &base{files: files, loaded: loaded, own: own, lookup: cfg.LookupEnv}
 	h.tokens = NewTokens(cfg)
-	if _, err := b.loaded.Seals(); err != nil {
+	h.warnings = append(b.loaded.Warnings(), b.own.Warnings...)
+	if err := b.check(cfg); err != nil {
 		return nil, err
 	}
-	h.warnings = append(b.loaded.Warnings(), b.own.Warnings...)
+	if err := b.readKeys(h.log); err != nil {
+		return nil, err
+	}
+	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
+		return nil, err
+	}
+	h.openDoor(cfg, b)
+	for _, e := range exposures(h.path, loaded) {
+		h.warnings = append(h.warnings, e.String()+"; run: "+e.fix())
+	}
+	return b, nil
+}
+
+// check reads those parts of the configuration that may be wrong in themselves.
+func (b *base) check(cfg Config) (err error) {
+	if _, err := b.loaded.Seals(); err != nil {
+		return err
+	}
 	b.policy, err = access.New(access.Config{
 		Permissions: b.loaded.Permissions(), Allow: b.loaded.Allow(),
 		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
 	})
-	if err != nil {
-		return nil, err
-	}
+	return err
+}
+
+// readKeys reads the configured keys.
+func (b *base) readKeys(log *slog.Logger) (err error) {
 	if b.keys, err = keyring.Parse(b.own.EncryptionKey); err != nil {
-		return nil, fmt.Errorf("plugins.datasette-secrets.%w", err)
+		return fmt.Errorf("plugins.datasette-secrets.%w", err)
 	}
 	b.own.EncryptionKey = nil // the less its text is kept, the better
-	b.source = &keySource{log: h.log, loaded: loaded, ring: b.keys}
-	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
-		return nil, err
-	}
+	b.source = &keySource{log: log, loaded: b.loaded, ring: b.keys}
+	return nil
+}
+
+// openDoor makes the vault over the open database.
+func (h *Host) openDoor(cfg Config, b *base) {
 	b.door = vault.New(vault.Config{
 		DB: h.db, Keys: b.keys, Configured: b.source.current, Policy: b.policy,
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
@@ -226,7 +248,6 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 		Log: h.log, Now: time.Now,
 	})
 	h.door = b.door
-	return b, nil
 }
 
 // load finds the databases and reads the configuration.
@@ -252,18 +273,23 @@ func configFiles(cfg Config) []string {
 	return []string{cfg.ConfigFile}
 }
 
+// databasePath is the file that holds the secrets, empty for a temporary one.
+func databasePath(cfg Config, name string, files []databaseFile) (string, error) {
+	if name == "" || name == "_internal" {
+		return cfg.Internal, nil
+	}
+	file, err := attached(name, files)
+	return file.path, err
+}
+
 // openDatabase opens the file that holds the secrets: an attached one that the
 // configuration names, the internal one, or a temporary one.
 func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files []databaseFile) error {
-	path := cfg.Internal
-	switch {
-	case name != "" && name != "_internal":
-		file, err := attached(name, files)
-		if err != nil {
-			return err
-		}
-		path = file.path
-	case path == "":
+	path, err := databasePath(cfg, name, files)
+	if err != nil {
+		return err
+	}
+	if path == "" {
 		folder, err := os.MkdirTemp("", "datasette-secrets-")
 		if err != nil {
 			return fmt.Errorf("making a temporary folder: %w", err)

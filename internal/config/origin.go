@@ -3,7 +3,10 @@ package config
 import (
 	"bytes"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // KeyOrigin is where an entry of encryption-key has its key from. The zero
@@ -113,4 +116,62 @@ func (c *Config) Reads() []string {
 		add(origin.File)
 	}
 	return paths
+}
+
+// SecretFiles are the files that $file names in the host's own block: keys, and
+// what opens seals.
+func (c *Config) SecretFiles() []string {
+	plugins, _ := c.tree["plugins"].(map[string]any)
+	return filesIn(plugins[Name], nil)
+}
+
+func filesIn(v any, found []string) []string {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			found = filesIn(item, found)
+		}
+	case map[string]any:
+		if name, ok := reference(v, "$file"); ok {
+			if path, ok := name.(string); ok && !slices.Contains(found, path) {
+				found = append(found, path)
+			}
+			return found
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			found = filesIn(v[key], found)
+		}
+	}
+	return found
+}
+
+// LiteralKey tells where a key stands that is no reference: in a configuration
+// file, or in the arguments of the command line, which every user of the
+// machine can read. Both are empty when no key does.
+func (c *Config) LiteralKey() (file string, arguments bool) {
+	origins, _ := c.KeyOrigins()
+	if !slices.Contains(origins, KeyOrigin{}) {
+		return "", false
+	}
+	for _, pair := range c.source.Sets {
+		for _, key := range []string{hyphenKey, underscoreKey} {
+			if path := "plugins." + Name + "." + key; strings.HasPrefix(pair[0], path) || strings.HasPrefix(path, pair[0]+".") {
+				return "", true
+			}
+		}
+	}
+	for _, path := range []string{c.source.file(), c.source.Metadata} {
+		if path != "" && path != "-" {
+			return path, false
+		}
+	}
+	return "", false
+}
+
+// file is the configuration file that is read.
+func (src Source) file() string {
+	if n := len(src.Files); n > 0 {
+		return src.Files[n-1]
+	}
+	return src.inDir(configNames()...)
 }

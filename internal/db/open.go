@@ -155,6 +155,16 @@ func (d *DB) connectReaders(ctx context.Context) error {
 	return nil
 }
 
+// CheckAll looks for damage in the whole file.
+func (d *DB) CheckAll(ctx context.Context) error {
+	var found string
+	err := d.read.QueryRowContext(ctx, "pragma quick_check(1)").Scan(&found)
+	if err == nil && found != "ok" {
+		return fmt.Errorf("checking the database %s: it is damaged: %s", d.path, found)
+	}
+	return classify("checking the database "+d.path, err)
+}
+
 // SQLiteVersion is the version of the SQLite library in use.
 func (d *DB) SQLiteVersion(ctx context.Context) (string, error) {
 	var version string
