@@ -94,11 +94,51 @@ func tie(key []byte, at Place, token []byte) (ties Ties, err error) {
 	return ties, err
 }
 
-// Bound reports whether a binding is that of the token at this place, made
-// with any of the keys.
-func (k *Keyring) Bound(at Place, token, binding []byte) (bool, error) {
-	by, err := k.coder(at.KeyName, bindingLabel, at.message(token), binding)
-	return by >= 0, err
+// Open returns the clear text of a row, if its token stands where it belongs, as
+// far as its binding says. A nil binding says nothing. The error is
+// ErrIntegrity.
+func (k *Keyring) Open(at Place, token, binding []byte) (secrets.Value, error) {
+	_, text, err := k.proven(at, token, binding)
+	if err != nil {
+		return secrets.Value{}, err
+	}
+	return toValue(text)
+}
+
+// Opener returns the name of the key that protects a row: the one that its
+// binding was made with or, without a binding, the one that opens its token.
+// ErrIntegrity says why there is none.
+func (k *Keyring) Opener(at Place, token, binding []byte) (name string, err error) {
+	i, text, err := k.proven(at, token, binding)
+	clear(text)
+	if err != nil {
+		return "", err
+	}
+	return k.names[i], nil
+}
+
+// proven opens a token and proves that it stands where it belongs, as far as
+// its binding says, with one and the same key.
+func (k *Keyring) proven(at Place, token, binding []byte) (by int, text []byte, err error) {
+	text, by, err = k.open(at.KeyName, token)
+	if err != nil {
+		return -1, nil, fmt.Errorf("opening a token: %w", err)
+	}
+	if by < 0 {
+		return -1, nil, k.unopened(at.KeyName)
+	}
+	if binding == nil {
+		return by, text, nil
+	}
+	bound, err := k.coder(k.names[by], bindingLabel, at.message(token), binding)
+	if err == nil && bound != by {
+		err = fmt.Errorf("%w: its row was changed by another program after it was stored", secrets.ErrIntegrity)
+	}
+	if err != nil {
+		clear(text)
+		return -1, nil, err
+	}
+	return by, text, nil
 }
 
 // Marked reports whether a mark is that of the name and its newest version,

