@@ -27,10 +27,13 @@ func rootCaller() secrets.Caller {
 // "leaves" has ended, go-plugin still makes a connection, and forgets it.
 func TestNothingIsLeft(t *testing.T) {
 	timings := quick()
-	timings.Handshake, timings.Call = 300*time.Millisecond, 300*time.Millisecond
+	timings.Handshake, timings.Call = 2*time.Second, 2*time.Second
 	timings.Probe, timings.ProbeDial = 20*time.Millisecond, 40*time.Millisecond
 	modes := []string{"healthy", "unlinks", "silent", "garbage", "exits", "hung", "stopearly", "forks", "panics", "huge", "stubborn", "elsewhere", "mute", "leaves"}
-	w := start(t, timings, modes...)
+	timings.Look = 10 * time.Millisecond
+	before := descriptors(t)
+	dir := pluginsDir(t, modes...)
+	w := startIn(t, timings, dir)
 	for _, mode := range modes {
 		eventually(t, func() error {
 			status := w.status(mode)
@@ -40,7 +43,22 @@ func TestNothingIsLeft(t *testing.T) {
 			return fmt.Errorf("%s is %s", mode, status.State)
 		})
 	}
+	w.isReady("stubborn")
+	replace(t, pluginFile(dir, "stubborn"), behaving("garbage", 1)) // does not take over
+	w.isReady("healthy")
+	for number := range 3 {
+		hash := w.status("healthy").Hash
+		replace(t, pluginFile(dir, "healthy"), behaving("healthy", number))
+		w.becomesAnother("healthy", hash)
+	}
+	w.says("new file does not work; the former goes on")
 	w.close()
+	eventually(t, func() error {
+		if now := descriptors(t); len(now) > len(before) {
+			return fmt.Errorf("open are %q, and before were %q", now, before)
+		}
+		return nil
+	})
 	eventually(t, func() error {
 		stacks := make([]byte, 1<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
@@ -56,6 +74,19 @@ func TestNothingIsLeft(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// descriptors are the files that this process has open, but for databases.
+func descriptors(t *testing.T) (open []string) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/self/fd/*")
+	must(t, err)
+	for _, link := range links {
+		if file, err := os.Readlink(link); err == nil && !strings.Contains(file, "internal.db") {
+			open = append(open, file)
+		}
+	}
+	return open
 }
 
 func TestStatus(t *testing.T) {
