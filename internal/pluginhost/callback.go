@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"path/filepath"
@@ -156,6 +157,9 @@ func (g *gate) crossing(method string, err error) error {
 		return err // of this package's own making
 	}
 	crossing := pluginwire.ToStatus(err)
+	if errors.Is(err, context.Canceled) {
+		return crossing // nobody waits for the answer any more: most often, the plugin has ended
+	}
 	switch status.Code(crossing) {
 	case codes.Internal, codes.DataLoss:
 		g.log.Error("answering a plugin failed", "method", method, "error", err)

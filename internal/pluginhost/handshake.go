@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	plugin "github.com/hashicorp/go-plugin"
 
@@ -20,6 +21,9 @@ import (
 // maxHandshake is how long the handshake line may be. It holds a path, a few
 // words and perhaps a certificate.
 const maxHandshake = 4 << 10
+
+// exitGrace is how long a process may take to end after its output did.
+const exitGrace = 500 * time.Millisecond
 
 // stdout is what go-plugin sees of a plugin's standard output: the handshake
 // line, checked, and the end of the process. go-plugin reads with a Scanner
@@ -47,7 +51,7 @@ func (s *stdout) read(p *process, rest io.Writer) {
 	if err == nil {
 		s.accept(line)
 	} else {
-		if errors.Is(err, errNoHandshake) && p.gone(context.Background(), pipeGrace) {
+		if errors.Is(err, errNoHandshake) && p.gone(context.Background(), exitGrace) {
 			err = fmt.Errorf("it ended before the handshake (%s)", p.exit())
 		}
 		s.fail(err)

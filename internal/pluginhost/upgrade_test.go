@@ -99,7 +99,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	w.isRunning(1)
 	w.isUnharmed()
 	for line := range strings.Lines(w.log.text()) {
-		if strings.Contains(line, "HEALTHY_KEY") && !strings.Contains(line, "got it from database") {
+		if strings.Contains(line, `msg="HEALTHY_KEY`) && !strings.Contains(line, "got it from database") {
 			t.Errorf("a call of the plugin failed: %s", line)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 // get asks a host for a secret and tells the outcome, without the value.
 func (m *misbehave) get(name, actorID string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	r, err := pluginpb.NewSecretsClient(m.host).GetSecret(ctx,
 		&pluginpb.GetSecretRequest{Name: name, ActorId: actorID})
