@@ -26,7 +26,9 @@ func (e exposure) fix() string { return "chmod go-rwx " + quoted(e.path) }
 
 // quoted is a path as a shell takes it.
 func quoted(path string) string {
-	if !strings.ContainsFunc(path, func(r rune) bool { return !strings.ContainsRune("/._-+@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	if !strings.ContainsFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/._-+@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"

@@ -279,6 +279,10 @@ func intoStore(store, name string, content io.Reader) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(folder, name)
+	// A process that is started meanwhile would hold the copy open for a moment,
+	// in which it cannot be executed (https://go.dev/issue/22315).
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o500)
 	if err != nil {
 		return "", err

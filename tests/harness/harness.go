@@ -113,9 +113,7 @@ func AddPlugin(t testing.TB, dir, name, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "datasette-secrets-plugin-"+name), data, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	WriteFile(t, filepath.Join(dir, "datasette-secrets-plugin-"+name), string(data), 0o755)
 }
 
 // Reading are the arguments that let the sandbox of a plugin read folders.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
@@ -73,9 +74,13 @@ func AddNodeProbe(t testing.TB, dir, name string, declare ...pluginapi.Secret) *
 	return otherEnd(t, dir, name, declare)
 }
 
-// WriteFile writes a file of a test.
+// WriteFile writes a file of a test. No process is started meanwhile: it would
+// hold the file open for a moment, in which a program cannot be executed
+// (https://go.dev/issue/22315).
 func WriteFile(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}

@@ -91,9 +91,7 @@ func WritePythonPlugin(t testing.TB, dir, name, text string) {
 		_, text, _ = strings.Cut(text, "\n")
 	}
 	path := filepath.Join(dir, "datasette-secrets-plugin-"+name)
-	if err := os.WriteFile(path, []byte("#!"+PythonSDK(t)+"\n"+text), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	WriteFile(t, path, "#!"+PythonSDK(t)+"\n"+text, 0o755)
 }
 
 // must runs a command that has to succeed.

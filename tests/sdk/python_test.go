@@ -221,9 +221,7 @@ func TestPythonExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), script, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	harness.WriteFile(t, filepath.Join(dir, name), string(script), 0o755)
 	harness.RunExample(t, "translator", append(harness.PythonReading(t, "translator", python), "--plugins-dir", dir)...)
 	if n := strings.Count(read(t, "examples/plugin-python/translator.py"), "\n"); n > 40 {
 		t.Errorf("the example has %d lines", n)
