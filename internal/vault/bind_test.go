@@ -38,7 +38,7 @@ func attack(t *testing.T, options ...option) *attacked {
 	w := &attacked{}
 	options = append(options, func(c *vault.Config) { c.Log = slog.New(slog.NewTextHandler(&w.log, nil)) })
 	w.world = open(t, options...)
-	declare(t, w.world, "reader", "ALPHA", "BETA", "GONE", "NEVER")
+	w.declare(t)
 	for _, name := range []string{"ALPHA", "BETA", "GONE"} {
 		for _, text := range stored()[name] {
 			if text != "" {
@@ -57,6 +57,18 @@ func attack(t *testing.T, options ...option) *attacked {
 		w.run(t, "create table saved_"+table+" as select * from datasette_"+table)
 	}
 	return w
+}
+
+// declare has a plugin declare the secrets, with a hint of their values.
+func (w *attacked) declare(t *testing.T) {
+	t.Helper()
+	var all []secrets.Declaration
+	for _, name := range []string{"ALPHA", "BETA", "GONE", "NEVER"} {
+		all = append(all, secrets.Declaration{Name: name, Redact: secrets.Redact{Prefix: 2}})
+	}
+	if err := introduce(w.world, "reader", all); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func connect(t *testing.T, path string) *sql.DB {
@@ -122,6 +134,10 @@ func (w *attacked) check(t *testing.T, what string) (refused bool) {
 			continue
 		}
 		see("GetMany", name, texts, results[0].Found, results[0].Err)
+		hint, err := w.Hint(ctx, root, name)
+		if refused = refused || errors.Is(err, secrets.ErrIntegrity); err == nil && !strings.HasPrefix(append([]string{""}, texts...)[len(texts)], strings.TrimSuffix(hint, "…")) {
+			t.Errorf("%s: the hint of %s is %q", what, name, hint)
+		}
 		refused = w.checkHistory(t, what, name, texts) || refused
 	}
 	for _, name := range []string{"ALPHA ", "alpha", "OTHER", ""} { // where rows may have been moved
@@ -421,7 +437,7 @@ func TestFilesWithoutBindings(t *testing.T) {
 		t.Errorf("under a wrong key, adopted %d, %v", n, err)
 	}
 	w.reopen(t, func(c *vault.Config) { c.Keys = keys(t, []any{keyB, keyA}) })
-	declare(t, w.world, "reader", "ALPHA", "BETA", "GONE", "NEVER")
+	w.declare(t)
 	if n, err := w.Adopt(ctx); n != 7 || err != nil {
 		t.Errorf("adopted %d, %v", n, err)
 	}

@@ -384,6 +384,33 @@ func TestRotationsAtOnce(t *testing.T) {
 	r.everythingIsReadable(t)
 }
 
+// A person sees a bar, a log gets a line for every tenth, and a program only
+// what it asked for.
+func TestProgressOfARotation(t *testing.T) {
+	t.Parallel()
+	r := newRotated(t, 600)
+	args := r.command(t, "rotate").Args[1:]
+	p := harness.AtTerminal(t, "", harness.Env(), args...)
+	if code := p.Wait(t); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, p.Shown())
+	}
+	for _, want := range []string{"\r[#", "-] 256 of 600 rows", "#] 600 of 600 rows", "600 of 600 rows were put under the key k2."} {
+		if !strings.Contains(p.Shown(), want) {
+			t.Errorf("the terminal does not show %q:\n%s", want, p.Shown())
+		}
+	}
+	_, stderr := r.run(t, "rotate")
+	for _, want := range []string{"\n40 %: 256 of 600 rows\n", "\n100 %: 600 of 600 rows\n"} {
+		if !strings.Contains(stderr, want) || strings.Contains(stderr, "#") {
+			t.Errorf("the log does not have %q:\n%s", want, stderr)
+		}
+	}
+	stdout, stderr := r.run(t, "rotate", "--json")
+	if strings.Contains(stderr, "%") || !strings.Contains(stdout, `"renewed": 600`) {
+		t.Errorf("a program gets\n%s\nand\n%s", stdout, stderr)
+	}
+}
+
 // Keys that the configuration names one by one are changed by editing it: the
 // running host takes over each edit that can be read.
 func TestKeysOfAConfigurationAreChanged(t *testing.T) {
