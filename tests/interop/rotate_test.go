@@ -479,3 +479,30 @@ func TestKeysOfAConfigurationAreChanged(t *testing.T) {
 	expectValue(t, probe, "ALPHA", "in the end")
 	shows(t, host, "/-/secrets/ALPHA", "version 3")
 }
+
+// Of a key file with several lines Python takes the first key, so that it reads
+// what was rotated without being told.
+func TestPythonReadsAKeyFileOfSeveralLines(t *testing.T) {
+	t.Parallel()
+	r := newRotated(t, 5*len(names()))
+	args := []string{"--internal", r.file, "--root", "--plugins-dir", pythonPlugins(t), "-s", keySetting + ".$file", r.keys}
+	python := harness.StartDatasette(t, harness.Options{NoKey: true, Args: args})
+	name := names()[0]
+	newest := func() string { values := r.values[name]; return values[len(values)-1] }
+	if got := readPython(t, python, name, "reader"); got != newest() {
+		t.Errorf("Python reads %v", got)
+	}
+	r.run(t, "rotate")
+	if got := readPython(t, python, name, "reader"); got != newest() {
+		t.Errorf("after the rotation Python reads %v", got)
+	}
+	set(t, python, name, "of Python", "")
+	r.stored(name, "of Python")
+	r.run(t, "rotate", "--resume") // which adopts it
+	r.onlyTheFirstKeyIsNeeded(t)
+	r.retireAll(t)
+	if got := readPython(t, python, name, "reader"); got != "of Python" {
+		t.Errorf("in the end Python reads %v", got)
+	}
+	r.everythingIsReadable(t)
+}
