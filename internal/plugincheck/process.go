@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	killGrace = 5 * time.Second        // for a process to end after SIGKILL
-	pipeGrace = 200 * time.Millisecond // for the rest of its output after its end
+	killGrace = 5 * time.Second // for a process to end after SIGKILL
+	pipeGrace = time.Second     // for the rest of its output after its end
 )
 
 // process is one run of the program, and the kit's ends of its pipes.
