@@ -89,6 +89,9 @@ type Config struct {
 	// a socket that a file beside the database names. It needs a database that
 	// is not temporary.
 	Commands bool
+	// Development makes this a host for the author of a plugin; nil for every
+	// other host.
+	Development *Development
 	// Entry is what main got of Enter. Without it plugins cannot be started in
 	// a sandbox, and are started only if the configuration says that the
 	// sandbox is off or a matter of best effort.
@@ -169,6 +172,9 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
 	h.background.Go(func() { h.follow(background, decide) })
+	if programs, err := cfg.Development.programs(); err == nil && len(programs) > 0 {
+		h.background.Go(func() { h.develop(background, programs) })
+	}
 	if base.tryLater {
 		h.background.Go(func() { h.unsealLater(background, base) })
 	}
@@ -210,6 +216,11 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
 		return nil, err
 	}
+	if cfg.Development != nil && b.keys == nil && h.Ephemeral() {
+		if err := b.throwaway(); err != nil {
+			return nil, err
+		}
+	}
 	h.openDoor(cfg, b)
 	for _, e := range exposures(h.path, loaded) {
 		h.warnings = append(h.warnings, e.String()+"; run: "+e.fix())
@@ -245,7 +256,8 @@ func (h *Host) openDoor(cfg Config, b *base) {
 		DB: h.db, Keys: b.keys, Configured: b.source.current, Policy: b.policy,
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
 		AllowUndeclared: b.own.AllowUndeclared, RequireBindings: b.own.RequireBindings,
-		Log: h.log, Now: time.Now,
+		TrustPlugins: cfg.Development != nil,
+		Log:          h.log, Now: time.Now,
 	})
 	h.door = b.door
 }
@@ -323,13 +335,16 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 	if folder == "" {
 		folder = own.PluginsDir
 	}
-	if folder == "" {
-		return nil
+	programs, err := cfg.Development.programs()
+	if err != nil || folder == "" && len(programs) == 0 {
+		return err
 	}
+	granted := grants(own.Grants)
+	grantOwn(granted, programs)
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
-		Dir: folder, Vault: door, Signer: h.signer, Settings: pluginSettings(loaded),
+		Dir: folder, Programs: programs, Vault: door, Signer: h.signer, Settings: pluginSettings(loaded),
 		Log: h.log, HostVersion: Version, LookupEnv: cfg.LookupEnv,
-		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: grants(own.Grants),
+		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: granted, Timings: cfg.Development.timings(),
 	})
 	return err
 }
@@ -373,7 +388,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
 		Plugins: h.Plugins, Running: h.running(), Hooks: h.hooks(), RootToken: h.rootToken, RootEnabled: cfg.Root,
-		Databases: describe(b.files), Ephemeral: h.Ephemeral(),
+		Databases: describe(b.files), Ephemeral: h.Ephemeral(), Development: cfg.Development != nil,
 		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
 		StartWarnings: h.warnings,
 		Log:           h.log, Now: time.Now,

@@ -17,11 +17,14 @@ type colours bool
 
 // colours tells whether standard output is a terminal, of a person who does not
 // mind colours.
-func (s system) colours() colours {
+func (s system) colours() colours { return s.coloursOn(s.stdout) }
+
+// coloursOn is the same for other output.
+func (s system) coloursOn(w io.Writer) colours {
 	if mind, _ := s.lookupEnv("NO_COLOR"); mind != "" {
 		return false
 	}
-	return colours(isTerminal(s.stdout))
+	return colours(isTerminal(w))
 }
 
 func isTerminal(w io.Writer) bool {

@@ -28,6 +28,7 @@ type serveFlags struct {
 	ignoredFlags
 	listenFlags
 	getFlags
+	developFlags
 	helpSettings bool
 }
 
@@ -59,6 +60,7 @@ func newServe(sys system) *cobra.Command {
 	flags.hostFlags.add(cmd)
 	flags.listenFlags.add(cmd)
 	flags.getFlags.add(cmd)
+	flags.developFlags.add(cmd)
 	cmd.Flags().BoolVar(&flags.helpSettings, "help-settings", false, "list the settings for -s and exit")
 	flags.ignoredFlags.add(cmd)
 	return cmd
@@ -93,8 +95,12 @@ func (f *serveFlags) run(ctx context.Context, sys system, files []string) error 
 	if err := f.getFlags.check(); err != nil {
 		return err
 	}
-	log := newLog(sys.stderr)
+	if err := f.developFlags.check(f.listenFlags); err != nil {
+		return err
+	}
+	log := f.developFlags.log(sys)
 	cfg := f.config(sys, files, log)
+	cfg.Development = f.development()
 	cfg.Commands = f.getFlags.path == ""
 	if f.getFlags.path != "" {
 		cfg.Root = false // as in Datasette: nobody signs in, so nobody is root
@@ -241,6 +247,9 @@ func (f *listenFlags) baseURL(listener net.Listener, secure bool) string {
 func (f *serveFlags) announce(sys system, log *slog.Logger, opened *host.Host, base string) {
 	if f.root {
 		fmt.Fprintln(sys.stdout, base+opened.SignInPath())
+	}
+	if f.dev {
+		log.Warn("DEVELOPMENT MODE: whatever a plugin asks for counts as approved; it is for this machine only")
 	}
 	if opened.Ephemeral() {
 		log.Warn("the secrets are in a temporary database and WILL BE LOST when this program ends; keep them with --internal internal.db")

@@ -8,8 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
 )
 
 // prefix is how the file of every plugin begins.
@@ -21,6 +24,37 @@ var pluginName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // hostName is the host's own block of the configuration, with the encryption
 // key. A plugin of this name would be given it.
 const hostName = "datasette-secrets"
+
+// names returns the names of all plugins, in no order.
+func (cfg Config) names() (names []string, err error) {
+	if cfg.Dir != "" || len(cfg.Programs) == 0 {
+		if names, err = discover(cfg.Dir, cfg.Log); err != nil {
+			return nil, err
+		}
+	}
+	for name := range cfg.Programs {
+		if err := CheckName(name); err != nil {
+			return nil, fmt.Errorf("%w: %w", secrets.ErrInvalid, err)
+		}
+		if slices.Contains(names, name) {
+			return nil, fmt.Errorf("%w: the folder of plugins has another plugin called %s", secrets.ErrInvalid, name)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// path is where the file of a plugin is.
+func (cfg Config) path(name string) string {
+	if path, given := cfg.Programs[name]; given {
+		return path
+	}
+	return filepath.Join(cfg.Dir, prefix+name)
+}
+
+// NameOf is the name of the plugin in the file at path. The prefix may be left
+// out of the file's name.
+func NameOf(path string) string { return strings.TrimPrefix(filepath.Base(path), prefix) }
 
 // discover returns the names of the plugins in dir. It looks at names and
 // modes only; whether a file may be started is asked before each start, so

@@ -70,8 +70,12 @@ const maxStarting = 4
 
 // Config says which plugins to run and what to serve them.
 type Config struct {
-	// Dir is the folder with the plugins.
+	// Dir is the folder with the plugins. It may be empty if Programs is not.
 	Dir string
+
+	// Programs are further plugins by their names, and the absolute paths of
+	// their files.
+	Programs map[string]string
 
 	// RuntimeDir is the folder in which the host makes its private folder for
 	// sockets. It must have a short path, and exist. Empty means a usual place.
@@ -147,7 +151,7 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	cfg.Timings = cfg.Timings.withDefaults()
 	cfg.Sandbox = cmp.Or(cfg.Sandbox, sandbox.Enforce)
-	names, err := discover(cfg.Dir, cfg.Log)
+	names, err := cfg.names()
 	if err != nil {
 		return nil, err
 	}

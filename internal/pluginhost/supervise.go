@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,7 +48,7 @@ func newSupervised(h *Host, name string) *supervised {
 	return &supervised{
 		host:      h,
 		name:      name,
-		path:      filepath.Join(h.cfg.Dir, prefix+name),
+		path:      h.cfg.path(name),
 		log:       log,
 		lines:     lines,
 		journal:   newJournal(log),

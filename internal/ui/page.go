@@ -32,6 +32,7 @@ type basePage struct {
 	Messages    []message
 	Waiting     waiting
 	Host        string // version of this host
+	Development bool   // the host is for the author of a plugin
 }
 
 type link struct{ URL, Label string }
@@ -63,6 +64,8 @@ func (s *site) bare(title string) basePage {
 		JS:    s.assetURL("app.js"),
 		Icon:  s.assetURL("favicon.png"),
 		Host:  s.Versions.Host,
+
+		Development: s.Development,
 	}
 	for _, css := range s.ExtraCSS {
 		b.Sheets = append(b.Sheets, sheet{URL: s.sheetURL(css.URL), SRI: css.SRI})
@@ -82,7 +85,7 @@ func (s *site) page(r *request, title string, crumbs ...link) basePage {
 	if r.signedIn() && r.hasCookie {
 		b.LogOut = s.url("/-/logout")
 	}
-	if n := s.undecided(r); n > 0 {
+	if n := s.undecided(r); n > 0 && !s.Development {
 		b.Waiting = waiting{URL: s.url("/-/plugins"), Count: n, Words: plural(n, "plugin request")}
 	}
 	for _, m := range r.pending {

@@ -56,6 +56,7 @@ type Config struct {
 
 	Databases     []Database // attached databases
 	Ephemeral     bool       // secrets are lost when the host stops
+	Development   bool       // the host is for the author of a plugin, and approves by itself
 	Versions      Versions
 	StartWarnings []string // shown to people who manage secrets
 

@@ -88,6 +88,13 @@ func (all *approvals) granted(plugin string, r Request) bool {
 	return a != nil && !a.disabled() && a.states[r] == RequestGranted
 }
 
+// undecidedAbout reports whether a plugin asks for something as it is now, and
+// nobody decided about it.
+func (all *approvals) undecidedAbout(plugin string, r Request) bool {
+	a := all.plugins[plugin]
+	return a != nil && !a.disabled() && a.asked[r] && a.states[r] == RequestPending
+}
+
 // hash is that of a plugin's program, or empty.
 func (all *approvals) hash(plugin string) string {
 	if a := all.plugins[plugin]; a != nil {
