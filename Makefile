@@ -27,8 +27,8 @@ lint:
 unit:
 	$(GO) test -race -timeout 15m ./...
 
-fuzz: ## every fuzz target for a second
-	@FUZZTIME=$${FUZZTIME:-1s} scripts/fuzz
+fuzz: ## every fuzz target for 500 inputs
+	@scripts/fuzz
 
 soak: test-setup ## the long runs: campaigns whole (harness.Soak), every fuzz target for two minutes, all tests five times
 	SOAK=1 $(GO) test -race -count 1 -timeout 120m ./...

@@ -22,3 +22,13 @@ func LastLines(output func(value string) string) []string {
 	_, _ = t.Write([]byte(output(c.value("KEY", 1))))
 	return t.last()
 }
+
+// Handshake is what is wrong with a handshake line; nil if hosts take it, but
+// for its address.
+func Handshake(line string) error {
+	parts, err := fields(line)
+	if err == nil {
+		_, err = certificateIn(parts)
+	}
+	return err
+}

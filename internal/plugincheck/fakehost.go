@@ -16,10 +16,14 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
-// maxNames is how many secrets one GetSecrets may ask for.
-const maxNames = 100
+const (
+	maxNames   = 100      // that one GetSecrets may ask for
+	maxStreams = 128      // calls at once on one connection
+	maxHeaders = 16 << 10 // bytes of the headers of one call
+)
 
 // fakeHost serves made-up values to one launch, and notes what it asks for.
 type fakeHost struct {
@@ -62,6 +66,8 @@ func newFakeHost(l *launch) (*fakeHost, error) {
 	}
 	h.server = grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(l.identity.HostTLS())),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxRecvMsgSize(pluginwire.HostMaxReceive),
 		grpc.UnaryInterceptor(crossing))
 	pluginpb.RegisterSecretsServer(h.server, h)
@@ -83,7 +89,7 @@ func crossing(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle 
 func (h *fakeHost) declare(declared []*pluginpb.Secret) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, d := range declared {
+	for _, d := range declared[:min(len(declared), vault.MaxDeclarations)] {
 		if h.versions[d.GetName()] == 0 {
 			h.versions[d.GetName()] = 1
 		}

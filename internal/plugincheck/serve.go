@@ -78,6 +78,7 @@ func (l *launch) dial(address string, as credentials.TransportCredentials) (*grp
 		grpc.WithAuthority(pluginwire.Authority),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(pluginwire.HostMaxReceive),
 			grpc.MaxCallSendMsgSize(pluginwire.PluginMaxReceive)),

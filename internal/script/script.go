@@ -79,14 +79,23 @@ func pythonFolders(interpreter string) []string {
 	}
 	defer f.Close()
 	folders := []string{environment}
-	lines := bufio.NewScanner(io.LimitReader(f, maxVenvConfig))
+	if home := homeIn(f); home != "" {
+		folders = append(folders, filepath.Dir(home))
+	}
+	return folders
+}
+
+// homeIn is the folder with the interpreter that a virtual environment was made
+// of, as its configuration says; empty if it does not.
+func homeIn(config io.Reader) string {
+	lines := bufio.NewScanner(io.LimitReader(config, maxVenvConfig))
 	for lines.Scan() {
 		key, value, _ := strings.Cut(lines.Text(), "=")
 		if home := strings.TrimSpace(value); strings.TrimSpace(key) == "home" && filepath.IsAbs(home) {
-			folders = append(folders, filepath.Dir(home))
+			return filepath.Clean(home)
 		}
 	}
-	return folders
+	return ""
 }
 
 func isFile(path string) bool {

@@ -101,3 +101,17 @@ func TestLook(t *testing.T) {
 		t.Error("a removed file is not seen")
 	}
 }
+
+// Whatever stands in the configuration of an environment, what comes of it is
+// the clean path of a folder, or nothing.
+func FuzzHomeIn(f *testing.F) {
+	for _, text := range []string{"home = /usr/bin\n", "home=/a/../b", "home = relative", "version = 3\nhome = /x\r\n", "=", "", "home"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		home := script.HomeIn(strings.NewReader(text))
+		if home != "" && (!filepath.IsAbs(home) || filepath.Clean(home) != home) {
+			t.Errorf("%q: %q", text, home)
+		}
+	})
+}

@@ -1,0 +1,4 @@
+package script
+
+// HomeIn is homeIn.
+var HomeIn = homeIn
