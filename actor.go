@@ -77,4 +77,9 @@ type Caller struct {
 	Actor  Actor
 	Proof  Proof
 	Plugin string // the plugin's name as its listener knows it; empty for a page or a command
+	Client string // the name of the application that showed a client token; empty for anybody else
+
+	// For the log only.
+	RequestID string
+	Remote    string // the network address that asked; empty where there is none
 }

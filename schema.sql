@@ -154,3 +154,58 @@ create table if not exists datasette_secrets_refused_pins (
     seal text primary key,
     time text not null
 );
+
+-- Every act on a secret or a key, by whomever, allowed or refused. Package
+-- internal/audit says how editing shows: leaf is a hash over all other columns,
+-- and the hashes below grow from the leaves. A pruned entry keeps only id and
+-- leaf.
+create table if not exists datasette_secrets_log (
+    id integer primary key, -- 1 and up, without gaps
+    time text,              -- UTC, in milliseconds
+    action text,
+    name text,              -- of the secret
+    secret_id integer references datasette_secrets(id),
+    version integer,        -- of the secret
+    actor_id text,
+    actor_proof text,       -- how it was known who the actor is
+    plugin text,
+    client text,
+    source text,            -- where a value came from: "env" or "database"
+    allowed integer,        -- 1 if the act was done
+    reason text,            -- the rule that decided, or why it was not done
+    request_id text,
+    remote text,            -- the address of who asked
+    salt blob,
+    leaf blob not null
+);
+
+create index if not exists datasette_secrets_log_name on datasette_secrets_log (name, id);
+create index if not exists datasette_secrets_log_actor on datasette_secrets_log (actor_id, id) where actor_id is not null;
+create index if not exists datasette_secrets_log_plugin on datasette_secrets_log (plugin, id) where plugin is not null;
+create index if not exists datasette_secrets_log_client on datasette_secrets_log (client, id) where client is not null;
+create index if not exists datasette_secrets_log_action on datasette_secrets_log (action, id) where action <> 'get';
+create index if not exists datasette_secrets_log_refused on datasette_secrets_log (id) where allowed = 0;
+
+-- The hashes of the Merkle tree over the leaves, as golang.org/x/mod/sumdb/tlog
+-- numbers them.
+create table if not exists datasette_secrets_log_hashes (
+    id integer primary key,
+    hash blob not null
+);
+
+-- The key pairs that sign heads. The one with the highest id signs.
+create table if not exists datasette_secrets_log_keys (
+    id integer primary key,
+    verifying text not null,    -- the public key, as golang.org/x/mod/sumdb/note writes it
+    wrapped blob not null,      -- the signing key, as a token of the key below
+    encryption_key_name text not null,
+    created_at text not null
+);
+
+-- Signed heads: how many entries the log had, and the hash of them all.
+create table if not exists datasette_secrets_log_heads (
+    id integer primary key, -- 1 and up, without gaps
+    time text not null,
+    size integer not null,
+    signed text not null    -- a checkpoint of https://c2sp.org/tlog-checkpoint
+);

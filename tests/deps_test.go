@@ -26,6 +26,7 @@ func direct() map[string]string {
 		"github.com/rogpeppe/go-internal":           "tests: scripts for the command line",
 		"github.com/spf13/cobra":                    "commands, flags and shell completion",
 		"go.yaml.in/yaml/v3":                        "the syntax of YAML; its meaning is ours",
+		"golang.org/x/mod":                          "the Merkle tree, proofs and signed heads of the log",
 		"golang.org/x/net":                          "an HTML tokenizer for descriptions, and for tests",
 		"golang.org/x/sys":                          "peer credentials of unix sockets, and the kernel's calls for sandboxes",
 		"google.golang.org/genproto/googleapis/rpc": "error details that name their reason",

@@ -24,6 +24,7 @@ func floors() map[string]int {
 		"internal/project":       1,
 		"internal/script":        1,
 		"internal/signing":       1,
+		"internal/audit":         1,
 		"internal/keymem":        1,
 		"internal/pluginpb":      1,
 		"internal/rundir":        1,

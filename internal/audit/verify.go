@@ -1,0 +1,246 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Stored is an entry as it is kept. When its readable fields were pruned, only
+// its ID and its leaf are left.
+type Stored struct {
+	Entry
+	Salt   []byte
+	Leaf   []byte
+	Pruned bool
+}
+
+// StoredHash is one hash of the tree as it is kept.
+type StoredHash struct {
+	Index int64
+	Hash  []byte
+}
+
+// StoredHead is one signed head as it is kept, in the order in which they were
+// made.
+type StoredHead struct {
+	ID     int64
+	Signed string
+}
+
+// Source is a log where it is kept. Every sequence is in the order of its ids or
+// indexes, and ends after its first error.
+type Source interface {
+	Entries() iter.Seq2[Stored, error]
+	Hashes() iter.Seq2[StoredHash, error]
+	Heads() iter.Seq2[StoredHead, error]
+}
+
+// Report is what became of a verification.
+type Report struct {
+	Entries int64     // that the log has
+	Pruned  int64     // of which only the leaf is left
+	Head    Head      // the newest one that was signed
+	Covered int64     // entries up to that head
+	Root    tlog.Hash // of all entries
+	Bad     []Problem // empty: the log is as it was written
+}
+
+// Problem is one thing that is not as it was written.
+type Problem struct {
+	Entry int64  // the first entry that is known to be wrong; 0 if it is none in particular
+	What  string // for people
+}
+
+// String is the problem in one line.
+func (p Problem) String() string {
+	if p.Entry == 0 {
+		return p.What
+	}
+	return fmt.Sprintf("entry %d: %s", p.Entry, p.What)
+}
+
+// maxProblems is how many problems are told. The first is what counts.
+const maxProblems = 20
+
+// Verify reads a whole log and finds every way in which it is not what was
+// written: an edited, missing, moved or added entry, a changed hash, a head
+// that does not fit. kept are signed heads from elsewhere, which the log must
+// have grown from. A head counts if one of the verifying keys signed it. Memory does not grow with the log.
+//
+// An error means that it could not be read, and says nothing about it.
+func Verify(source Source, verifying []string, kept ...string) (Report, error) {
+	v := verification{verifying: verifying, wanted: map[int64][]claim{}}
+	if err := v.readHeads(source, kept); err != nil {
+		return Report{}, err
+	}
+	if err := v.readEntries(source); err != nil {
+		return Report{}, err
+	}
+	return v.report, nil
+}
+
+// claim is a head that says what the root of some size is.
+type claim struct {
+	head Head
+	name string // of the head, for people
+}
+
+type verification struct {
+	verifying []string
+	report    Report
+	tree      Tree
+	wanted    map[int64][]claim
+	largest   claim
+}
+
+func (v *verification) problem(entry int64, format string, args ...any) {
+	if len(v.report.Bad) < maxProblems {
+		v.report.Bad = append(v.report.Bad, Problem{Entry: entry, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+// readHeads collects what the heads claim.
+func (v *verification) readHeads(source Source, kept []string) error {
+	next, newest := int64(1), Head{Size: -1}
+	for stored, err := range source.Heads() {
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("head %d", stored.ID)
+		if stored.ID != next {
+			v.problem(0, "head %d is missing", next)
+		}
+		next = stored.ID + 1
+		head, err := OpenHead(stored.Signed, v.verifying...)
+		if err != nil {
+			v.problem(0, "%s: %v", name, err)
+			continue
+		}
+		if head.Size < newest.Size {
+			v.problem(head.Size+1, "%s is of a shorter log than the one before it", name)
+		}
+		newest = head
+		v.claim(claim{head, name})
+	}
+	if newest.Size >= 0 {
+		v.report.Head, v.report.Covered = newest, newest.Size
+	}
+	for i, signed := range kept {
+		name := fmt.Sprintf("kept head %d", i+1)
+		head, err := OpenHead(signed, v.verifying...)
+		if err != nil {
+			v.problem(0, "%s: %v", name, err)
+			continue
+		}
+		v.claim(claim{head, name})
+	}
+	return nil
+}
+
+func (v *verification) claim(c claim) {
+	v.wanted[c.head.Size] = append(v.wanted[c.head.Size], c)
+	if c.head.Size > v.largest.head.Size {
+		v.largest = c
+	}
+}
+
+// readEntries goes through entries and hashes side by side, and grows the tree
+// with them.
+func (v *verification) readEntries(source Source) error {
+	hashes, stop := iter.Pull2(source.Hashes())
+	defer stop()
+	v.compareRoot()
+	for stored, err := range source.Entries() {
+		if err != nil {
+			return err
+		}
+		if done, err := v.entry(stored, hashes); done || err != nil {
+			return err
+		}
+	}
+	if _, err, more := hashes(); err != nil {
+		return err
+	} else if more {
+		v.problem(v.tree.Size()+1, "it is missing at the end: the tree has hashes for it")
+	}
+	if v.largest.head.Size > v.tree.Size() {
+		v.problem(v.tree.Size()+1, "it is missing: %s is of %d entries", v.largest.name, v.largest.head.Size)
+	}
+	root, err := v.tree.Root()
+	v.report.Root, v.report.Entries = root, v.tree.Size()
+	return err
+}
+
+// entry checks one entry. done is true when nothing that follows can be
+// checked.
+func (v *verification) entry(stored Stored, hashes func() (StoredHash, error, bool)) (done bool, err error) {
+	id := v.tree.Size() + 1
+	if stored.ID != id {
+		v.problem(id, "it is missing; the next one is %d", stored.ID)
+		return true, nil
+	}
+	leaf, err := v.leaf(stored)
+	if err != nil {
+		v.problem(id, "%v", err)
+		leaf = tlog.Hash{} // no entry's
+	}
+	first := FirstIndex(v.tree.Size())
+	made, err := v.tree.Append(leaf)
+	if err != nil {
+		return true, err
+	}
+	for i, want := range made {
+		got, err, more := hashes()
+		if err != nil {
+			return true, err
+		}
+		index := first + int64(i)
+		if !more || got.Index != index {
+			v.problem(id, "hash %d of the tree is missing", index)
+			return true, nil
+		}
+		if string(got.Hash) != string(want[:]) {
+			v.problem(id, "hash %d of the tree is not that of the entries up to here", index)
+		}
+	}
+	v.compareRoot()
+	return len(v.report.Bad) >= maxProblems, nil
+}
+
+// leaf is the leaf of an entry if it is the one that was stored with it.
+func (v *verification) leaf(stored Stored) (tlog.Hash, error) {
+	if len(stored.Leaf) != tlog.HashSize {
+		return tlog.Hash{}, errors.New("its leaf is not a hash")
+	}
+	leaf := tlog.Hash(stored.Leaf)
+	if stored.Pruned {
+		v.report.Pruned++
+		return leaf, nil
+	}
+	if len(stored.Salt) != SaltSize || stored.Entry.Leaf([SaltSize]byte(stored.Salt)) != leaf {
+		return tlog.Hash{}, errors.New("it was edited: its fields are not those of its leaf")
+	}
+	return leaf, nil
+}
+
+// compareRoot checks the heads of the size that the tree now has.
+func (v *verification) compareRoot() {
+	claims := v.wanted[v.tree.Size()]
+	if len(claims) == 0 {
+		return
+	}
+	root, err := v.tree.Root()
+	var different []string
+	for _, c := range claims {
+		if err != nil || c.head.Root != root {
+			different = append(different, c.name)
+		}
+	}
+	if len(different) > 0 {
+		v.problem(v.tree.Size(), "the entries up to here are not those of %s", strings.Join(different, ", "))
+	}
+}
