@@ -37,7 +37,8 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	}
 	results := make([]Result, len(names))
 	for i, name := range names {
-		results[i] = Result{Name: name, Err: v.authorizeUse(caller, name)}
+		_, err := v.authorizeUse(caller, name)
+		results[i] = Result{Name: name, Err: err}
 	}
 	keys, used, err := v.readMany(ctx, results)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 // does not look at that, reads the empty text. Older versions stay, and can be
 // restored.
 func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) error {
-	if err := v.authorizeChange(caller); err != nil {
+	if _, err := v.authorizeChange(caller, name); err != nil {
 		return err
 	}
 	return v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
@@ -32,7 +32,7 @@ func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) 
 // Restore makes the value and note of an older version the newest version, and
 // returns the new version's number.
 func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string, version int64) (newVersion int64, err error) {
-	if err := v.authorizeChange(caller); err != nil {
+	if _, err := v.authorizeChange(caller, name); err != nil {
 		return 0, err
 	}
 	var o opened

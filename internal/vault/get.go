@@ -32,7 +32,7 @@ type Found struct {
 // The errors are ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
-	if err := v.authorizeUse(caller, name); err != nil {
+	if _, err := v.authorizeUse(caller, name); err != nil {
 		return Found{}, err
 	}
 	if value, ok := v.environment.Get(name); ok {
@@ -72,7 +72,8 @@ func (o opened) found() Found {
 // CanAccess reports whether Get would be allowed, whether or not the secret is
 // set. It leaves no trace.
 func (v *Vault) CanAccess(_ context.Context, caller secrets.Caller, name string) (bool, error) {
-	return v.authorizeUse(caller, name) == nil, nil
+	_, err := v.authorizeUse(caller, name)
+	return err == nil, nil
 }
 
 // Status is what a plugin may know of a secret that it declared without using
@@ -90,7 +91,7 @@ func (v *Vault) Status(ctx context.Context, caller secrets.Caller) ([]Status, er
 	declared := v.declarations.Load().plugins[caller.Plugin]
 	err := v.db.View(ctx, func(tx *db.Tx) error {
 		for _, d := range declared {
-			if v.authorizeUse(caller, d.Name) != nil {
+			if _, err := v.authorizeUse(caller, d.Name); err != nil {
 				all = append(all, Status{Name: d.Name})
 				continue
 			}

@@ -11,7 +11,7 @@ import (
 // secret's declaration asks for it, and for a value that is so short that the
 // characters would be more than a quarter of it. It is no use of the secret.
 func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (string, error) {
-	if err := v.authorizeManage(caller); err != nil {
+	if _, err := v.authorizeManage(caller, name); err != nil {
 		return "", err
 	}
 	redact := v.declarations.Load().byName[name].Redact

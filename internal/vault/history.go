@@ -17,7 +17,7 @@ const HistoryLimit = 200
 // declared name as a hint. What cannot be trusted is shown with its Damage;
 // nothing is checked while the keys are sealed.
 func (v *Vault) Show(ctx context.Context, caller secrets.Caller, name string) (Secret, []Version, error) {
-	if err := v.authorizeManage(caller); err != nil {
+	if _, err := v.authorizeManage(caller, name); err != nil {
 		return Secret{}, nil, err
 	}
 	if !v.Configured() {

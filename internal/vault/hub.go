@@ -247,7 +247,7 @@ func (v *Vault) heads(tx *db.Tx, plugin string) (map[string]head, error) {
 	all := map[string]head{}
 	var stored []string
 	for _, d := range v.declarations.Load().plugins[plugin] {
-		if v.authorizeUse(secrets.Caller{Plugin: plugin}, d.Name) != nil {
+		if _, err := v.authorizeUse(secrets.Caller{Plugin: plugin}, d.Name); err != nil {
 			continue
 		}
 		if _, ok := v.environment.Get(d.Name); ok {

@@ -68,7 +68,7 @@ type Version struct {
 
 // List returns every secret that is declared or stored, sorted by name.
 func (v *Vault) List(ctx context.Context, caller secrets.Caller) ([]Secret, error) {
-	if err := v.authorizeManage(caller); err != nil {
+	if _, err := v.authorizeManage(caller, ""); err != nil {
 		return nil, err
 	}
 	var rows []db.Row

@@ -20,7 +20,7 @@ const (
 // MaxNote code points, and returns the version's number. The caller must be
 // signed in.
 func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, value secrets.Value, note string) (version int64, err error) {
-	if err := v.authorizeChange(caller); err != nil {
+	if _, err := v.authorizeChange(caller, name); err != nil {
 		return 0, err
 	}
 	if err := v.checkName(ctx, name); err != nil {
@@ -62,7 +62,7 @@ func (v *Vault) store(ctx context.Context, act func(*db.Tx, *keyring.Keyring) er
 // Annotate changes the note of a secret's newest version, and reports whether
 // it is another than before.
 func (v *Vault) Annotate(ctx context.Context, caller secrets.Caller, name, note string) (changed bool, err error) {
-	if err := v.authorizeChange(caller); err != nil {
+	if _, err := v.authorizeChange(caller, name); err != nil {
 		return false, err
 	}
 	if err := checkNote(note); err != nil {

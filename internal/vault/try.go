@@ -12,7 +12,7 @@ import (
 // must be one that may read the secret anyway. It counts as a use by the
 // administrator, as [Vault.Get] does.
 func (v *Vault) Try(ctx context.Context, caller secrets.Caller, plugin, name string) (Found, error) {
-	if err := v.authorizeManage(caller); err != nil {
+	if _, err := v.authorizeManage(caller, name); err != nil {
 		return Found{}, err
 	}
 	if len(caller.Actor) == 0 {

@@ -13,7 +13,6 @@ package vault
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -95,46 +94,6 @@ func New(cfg Config) *Vault {
 	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil))
 	v.approvals.Store(&approvals{})
 	return v
-}
-
-// authorizeManage allows the acts of an administrator.
-func (v *Vault) authorizeManage(caller secrets.Caller) error {
-	if caller.Plugin != "" {
-		return fmt.Errorf("%w: plugins do not manage secrets", secrets.ErrDenied)
-	}
-	decision := v.policy.Decide(caller.Actor, access.ManageSecrets)
-	if !decision.Allowed {
-		return fmt.Errorf("%w: %s", secrets.ErrDenied, decision.Reason)
-	}
-	return nil
-}
-
-// authorizeChange allows the acts of an administrator that leave a name behind:
-// they need somebody to name.
-func (v *Vault) authorizeChange(caller secrets.Caller) error {
-	if err := v.authorizeManage(caller); err != nil {
-		return err
-	}
-	if len(caller.Actor) == 0 {
-		return fmt.Errorf("%w: you must be signed in to change a secret", secrets.ErrDenied)
-	}
-	_, err := v.ring()
-	return err
-}
-
-// authorizeUse allows a plugin to use a secret that it declared and was
-// granted, whether or not there is one.
-func (v *Vault) authorizeUse(caller secrets.Caller, name string) error {
-	if caller.Plugin == "" {
-		return fmt.Errorf("%w: only plugins read values", secrets.ErrDenied)
-	}
-	if !v.declarations.Load().declaredBy(caller.Plugin, name) {
-		return secrets.ErrNotDeclared
-	}
-	if !v.granted(caller.Plugin, Request{RequestSecret, name}) {
-		return secrets.ErrNotApproved
-	}
-	return nil
 }
 
 // commit keeps what an act did. It is the only writer of the database, so that
