@@ -40,6 +40,7 @@ func floors() map[string]int {
 		"internal/hsm":           3,
 		"internal/vault":         3,
 		"pluginapi":              3,
+		"internal/api":           4,
 		"internal/plugincheck":   4,
 		"internal/pluginhost":    4,
 		"internal/ui":            4,
