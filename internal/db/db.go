@@ -45,6 +45,7 @@ type DB struct {
 	observe *sql.DB // one connection, for Changes
 	now     func() time.Time
 	group   group
+	end     logEnd // as far as this process knows; used by whoever has the turn
 }
 
 // Tx is one transaction. Its methods are the statements of this package; it
@@ -53,6 +54,11 @@ type Tx struct {
 	ctx context.Context
 	tx  *sql.Tx
 	now time.Time
+
+	tail logTail
+	// protected tells that what is written now can be undone by itself: it has
+	// a savepoint, or the transaction to itself.
+	protected bool
 }
 
 // Now is the instant of the transaction, the same for all its statements.

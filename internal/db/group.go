@@ -132,31 +132,63 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	defer tx.Rollback() // does nothing once committed
 	t := &Tx{ctx: ctx, tx: tx, now: d.now().UTC()}
 	if len(changes) == 1 {
+		t.protected = true
 		if changes[0].run(t); changes[0].failed() {
 			return nil
 		}
-		return classify("committing a transaction", tx.Commit())
+	} else if err := t.share(changes); err != nil {
+		return err
 	}
+	end, err := t.finish(d.end)
+	if err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return classify("committing a transaction", err)
+	}
+	d.end = end
+	return nil
+}
+
+// share runs several changes so that the failure of one undoes nothing but its
+// own work. The error is one that ended the whole transaction.
+func (t *Tx) share(changes []*change) error {
 	for _, c := range changes {
-		if err := t.savepoint(c); err != nil {
+		entries, uses := t.tail.mark()
+		t.protected = false
+		if c.run(t); c.failed() {
+			t.tail.cut(entries, uses)
+		}
+		if err := t.settle(c); err != nil {
 			return err
 		}
 	}
-	return classify("committing a transaction", tx.Commit())
+	t.protected = true // nothing is undone any more but everything
+	return nil
 }
 
-// savepoint runs one change of several so that its failure undoes nothing but
-// its own work. The error is one that ended the whole transaction.
-func (t *Tx) savepoint(c *change) error {
-	if err := t.exec("savepoint change"); err != nil {
-		return err
+// protect begins the savepoint of a change that shares its transaction, before
+// its first statement that writes. Most changes only record what they read, and
+// need none.
+func (t *Tx) protect() error {
+	if t.protected {
+		return nil
 	}
-	if c.run(t); c.failed() {
-		if err := t.exec("rollback to change"); err != nil {
+	t.protected = true
+	return t.run("savepoint change")
+}
+
+// settle ends the savepoint of a change, if it has one.
+func (t *Tx) settle(c *change) error {
+	if !t.protected {
+		return nil
+	}
+	if c.failed() {
+		if err := t.run("rollback to change"); err != nil {
 			return fmt.Errorf("%w: %w", secrets.ErrUnavailable, errors.Join(c.err, err))
 		}
 	}
-	return t.exec("release change")
+	return t.run("release change")
 }
 
 func (c *change) run(t *Tx) {

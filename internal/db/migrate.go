@@ -111,12 +111,12 @@ func (t *Tx) checkColumns() error {
 // makeUnique adds the unique index on name and version, and reports false when
 // the rows do not allow it: upstream never had one, so a file may hold doubles.
 func (t *Tx) makeUnique() (bool, error) {
-	_, err := t.tx.ExecContext(t.ctx, "create unique index if not exists datasette_secrets_name_version on datasette_secrets (name, version)")
+	err := t.exec("create unique index if not exists datasette_secrets_name_version on datasette_secrets (name, version)")
 	var sqliteErr sqlite3.Error
 	if errors.As(err, &sqliteErr) && sqliteErr.Code == sqlite3.ErrConstraint {
 		return false, nil
 	}
-	return err == nil, classify("indexing datasette_secrets", err)
+	return err == nil, err
 }
 
 func (t *Tx) texts(query string) ([]string, error) {

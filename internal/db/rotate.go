@@ -23,6 +23,9 @@ func (t *Tx) RowsAfter(id int64, limit, size int) ([]Row, error) {
 // token that it had when it was read. Who updated it when stays as it is: the value is the
 // same.
 func (t *Tx) ReplaceToken(row Row, token []byte, keyName string) (replaced bool, err error) {
+	if err := t.protect(); err != nil {
+		return false, err
+	}
 	result, err := t.tx.ExecContext(t.ctx, `
 		update datasette_secrets set encrypted = ?, encryption_key_name = ?
 		where id = ? and cast(encrypted as blob) = ?`, token, keyName, row.ID, row.Encrypted)

@@ -148,6 +148,9 @@ func (t *Tx) Insert(row Row, after int64) (id, version int64, err error) {
 	if row.Deleted() {
 		row.DeletedBy = row.CreatedBy
 	}
+	if err := t.protect(); err != nil {
+		return 0, 0, err
+	}
 	now := t.now.Format(time.DateTime)
 	err = t.tx.QueryRowContext(t.ctx, `
 		insert into datasette_secrets
@@ -169,14 +172,14 @@ func (t *Tx) SetNote(id int64, note, by string) error {
 		note, t.now.Format(time.DateTime), orNull(by), id))
 }
 
-// Touch records that one row was used now, on behalf of by.
-func (t *Tx) Touch(id int64, by string) error {
-	return classify("recording the use of a secret", t.exec(`
-		update datasette_secrets set last_used_at = ?, last_used_by = ? where id = ?`,
-		t.now.Format(time.DateTime), orNull(by), id))
+func (t *Tx) exec(query string, args ...any) error {
+	if err := t.protect(); err != nil {
+		return err
+	}
+	return t.run(query, args...)
 }
 
-func (t *Tx) exec(query string, args ...any) error {
+func (t *Tx) run(query string, args ...any) error {
 	_, err := t.tx.ExecContext(t.ctx, query, args...)
 	return classify("writing", err)
 }

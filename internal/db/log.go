@@ -1,0 +1,443 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
+)
+
+// logTail is what a transaction adds to the log. It is written at the end of
+// the transaction, for all the changes that share it at once: a value that is
+// read costs a part of a statement.
+type logTail struct {
+	entries []audit.Entry
+	uses    []use
+}
+
+// use is the last use of a row in a transaction.
+type use struct {
+	id int64
+	by string
+}
+
+// Record adds an entry to the log, in the transaction that does what it tells
+// of. The entry's ID is given by the log, and its time is that of the
+// transaction.
+func (t *Tx) Record(e audit.Entry) {
+	e.Time = t.now
+	t.tail.entries = append(t.tail.entries, e)
+}
+
+// Touch records that one row was used now, on behalf of by.
+func (t *Tx) Touch(id int64, by string) {
+	t.tail.uses = append(t.tail.uses, use{id, by})
+}
+
+// mark is where the tail of a transaction ends, to go back to.
+func (l logTail) mark() (entries, uses int) { return len(l.entries), len(l.uses) }
+
+func (l *logTail) cut(entries, uses int) {
+	l.entries, l.uses = l.entries[:entries], l.uses[:uses]
+}
+
+// finish writes what the transaction recorded, and returns how the log then
+// ends.
+func (t *Tx) finish(end logEnd) (logEnd, error) {
+	if err := t.writeUses(); err != nil {
+		return logEnd{}, err
+	}
+	if len(t.tail.entries) == 0 {
+		return end, nil
+	}
+	end, err := t.resume(end)
+	if err != nil {
+		return logEnd{}, err
+	}
+	for entries := range slices.Chunk(t.tail.entries, logBatch) {
+		if end, err = t.append(end, entries); err != nil {
+			return logEnd{}, err
+		}
+	}
+	t.tail.entries = nil
+	return end, nil
+}
+
+// writeUses updates each used row once.
+func (t *Tx) writeUses() error {
+	now := t.now.Format(time.DateTime)
+	for i, u := range t.tail.uses {
+		again := func(later use) bool { return later.id == u.id }
+		if slices.ContainsFunc(t.tail.uses[i+1:], again) {
+			continue
+		}
+		err := t.exec(`update datasette_secrets set last_used_at = ?, last_used_by = ? where id = ?`, now, orNull(u.by), u.id)
+		if err != nil {
+			return classify("recording the use of a secret", err)
+		}
+	}
+	t.tail.uses = nil
+	return nil
+}
+
+// logEnd is how the log ends: its tree, and the leaf of its newest entry.
+type logEnd struct {
+	tree audit.Tree
+	leaf tlog.Hash
+}
+
+// resume returns how the log of this transaction ends. That is what is known
+// from before, unless another process added to it or a transaction was lost.
+func (t *Tx) resume(known logEnd) (logEnd, error) {
+	size, leaf, err := t.newestLeaf()
+	if err != nil {
+		return logEnd{}, err
+	}
+	if known.tree.Size() == size && known.leaf == leaf {
+		return known, nil
+	}
+	tree, err := audit.Resume(size, tlog.HashReaderFunc(t.logHashes))
+	return logEnd{tree: tree, leaf: leaf}, err
+}
+
+// newestLeaf returns the id and the leaf of the newest entry; 0 for an empty
+// log.
+func (t *Tx) newestLeaf() (id int64, leaf tlog.Hash, err error) {
+	var stored []byte
+	err = t.tx.QueryRowContext(t.ctx, "select id, leaf from datasette_secrets_log order by id desc limit 1").Scan(&id, &stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, tlog.Hash{}, nil
+	}
+	if err == nil && len(stored) != tlog.HashSize {
+		err = fmt.Errorf("%w: the newest entry of the log has no leaf; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity)
+	}
+	if err != nil {
+		return 0, tlog.Hash{}, classify("reading the end of the log", misfit(err))
+	}
+	return id, tlog.Hash(stored), nil
+}
+
+// logHashes reads hashes of the tree by their index.
+func (t *Tx) logHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		var stored []byte
+		err := t.tx.QueryRowContext(t.ctx, "select hash from datasette_secrets_log_hashes where id = ?", index).Scan(&stored)
+		if err == nil && len(stored) == tlog.HashSize {
+			hashes[i] = tlog.Hash(stored)
+			continue
+		}
+		if err == nil || errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("%w: hash %d of the log is gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity, index)
+		}
+		return nil, classify("reading the hashes of the log", misfit(err))
+	}
+	return hashes, nil
+}
+
+// logBatch is how many entries one statement writes: SQLite takes a limited
+// number of parameters.
+const logBatch = 64
+
+const logColumns = "id, time, action, name, secret_id, version, actor_id, actor_proof, plugin, client, source, allowed, reason, request_id, remote, salt, leaf"
+
+// append writes entries and the hashes that they add to the tree.
+func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
+	first := audit.FirstIndex(end.tree.Size())
+	var hashes []tlog.Hash
+	args := make([]any, 0, len(entries)*17)
+	for _, e := range entries {
+		var salt [audit.SaltSize]byte
+		rand.Read(salt[:]) // never fails: it ends the program instead
+		e.ID = end.tree.Size() + 1
+		end.leaf = e.Leaf(salt)
+		more, err := end.tree.Append(end.leaf)
+		if err != nil {
+			return logEnd{}, fmt.Errorf("growing the tree of the log: %w", err)
+		}
+		hashes = append(hashes, more...)
+		args = append(args, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
+			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
+			orNull(e.RequestID), orNull(e.Remote), salt[:], end.leaf[:])
+	}
+	insert := "insert into datasette_secrets_log (" + logColumns + ") values " + tuples(len(entries), 17)
+	if err := t.exec(insert, args...); err != nil {
+		return logEnd{}, classify("writing the log", err)
+	}
+	args = args[:0]
+	for i := range hashes {
+		args = append(args, first+int64(i), hashes[i][:])
+	}
+	err := t.exec("insert into datasette_secrets_log_hashes (id, hash) values "+tuples(len(hashes), 2), args...)
+	return end, classify("writing the hashes of the log", err)
+}
+
+// tuples is n times "(?, …)", with this many parameters each.
+func tuples(n, width int) string {
+	one := "(?" + strings.Repeat(",?", width-1) + ")"
+	return one + strings.Repeat(","+one, n-1)
+}
+
+func numberOrNull(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// LogPage is a run of the log as it is stored: entries, and the hashes that
+// belong to them. On the last page these are all the hashes that there are.
+type LogPage struct {
+	Entries []audit.Stored
+	Hashes  []audit.StoredHash
+	Last    bool
+}
+
+// LogAfter returns the entries after the one with this id, at most limit, with
+// their hashes.
+func (t *Tx) LogAfter(id int64, limit int) (page LogPage, err error) {
+	page.Entries, err = collect(t, "reading the log", scanLog,
+		"select "+logColumns+" from datasette_secrets_log where id > ? order by id limit ?", id, limit)
+	if err != nil {
+		return LogPage{}, err
+	}
+	page.Last = len(page.Entries) < limit
+	query, args := "select id, hash from datasette_secrets_log_hashes where id >= ? ", []any{audit.FirstIndex(id)}
+	if !page.Last {
+		query += "and id < ? "
+		args = append(args, audit.FirstIndex(page.Entries[len(page.Entries)-1].ID))
+	}
+	page.Hashes, err = collect(t, "reading the hashes of the log", func(scan scanner) (h audit.StoredHash, err error) {
+		err = scan(&h.Index, &h.Hash)
+		return h, misfit(err)
+	}, query+"order by id limit 200000", args...)
+	return page, err
+}
+
+// scanLog reads the columns of logColumns.
+func scanLog(scan scanner) (e audit.Stored, err error) {
+	var at, action, name, actor, proof, plugin, client, source, reason, request, remote sql.NullString
+	var secret, version sql.NullInt64
+	var allowed sql.NullBool
+	err = scan(&e.ID, &at, &action, &name, &secret, &version, &actor, &proof, &plugin, &client, &source, &allowed, &reason, &request, &remote, &e.Salt, &e.Leaf)
+	if err != nil {
+		return e, misfit(err)
+	}
+	e.Pruned = !action.Valid
+	e.Action, e.Name, e.SecretID, e.Version = action.String, name.String, secret.Int64, version.Int64
+	e.ActorID, e.Proof, e.Plugin, e.Client, e.Source = actor.String, proof.String, plugin.String, client.String, source.String
+	e.Allowed, e.Reason, e.RequestID, e.Remote = allowed.Bool, reason.String, request.String, remote.String
+	if at.Valid {
+		// A time that is none makes another leaf than the entry's, which shows.
+		e.Time, _ = time.Parse(audit.TimeLayout, at.String)
+	}
+	return e, nil
+}
+
+// LogSize is the number of entries.
+func (t *Tx) LogSize() (int64, error) {
+	size, _, err := t.newestLeaf()
+	return size, err
+}
+
+// LogHead is the head of the log, without what this transaction records.
+func (t *Tx) LogHead() (audit.Head, error) {
+	end, err := t.resume(logEnd{})
+	if err != nil {
+		return audit.Head{}, err
+	}
+	root, err := end.tree.Root()
+	return audit.Head{Size: end.tree.Size(), Root: root}, err
+}
+
+// LogHashes reads hashes of the tree, for proofs.
+func (t *Tx) LogHashes() tlog.HashReader { return tlog.HashReaderFunc(t.logHashes) }
+
+// LogEntry returns one entry.
+func (t *Tx) LogEntry(id int64) (audit.Stored, bool, error) {
+	all, err := collect(t, "reading the log", scanLog, "select "+logColumns+" from datasette_secrets_log where id = ?", id)
+	if err != nil || len(all) == 0 {
+		return audit.Stored{}, false, err
+	}
+	return all[0], true, nil
+}
+
+// AddLogHead keeps a signed head.
+func (t *Tx) AddLogHead(size int64, signed string) error {
+	return classify("keeping a head of the log", t.exec(`
+		insert into datasette_secrets_log_heads (id, time, size, signed)
+		values (1 + coalesce((select max(id) from datasette_secrets_log_heads), 0), ?, ?, ?)`,
+		t.now.Format(audit.TimeLayout), size, signed))
+}
+
+// LogHeadRow is a signed head as it is kept.
+type LogHeadRow struct {
+	ID     int64
+	Time   string // UTC, as audit.TimeLayout
+	Size   int64
+	Signed string
+}
+
+// LogHeadsAfter returns the signed heads after the one with this id, oldest
+// first, at most limit.
+func (t *Tx) LogHeadsAfter(id int64, limit int) ([]LogHeadRow, error) {
+	return collect(t, "reading the heads of the log", scanHead,
+		"select id, time, size, signed from datasette_secrets_log_heads where id > ? order by id limit ?", id, limit)
+}
+
+// NewestLogHead returns the newest signed head.
+func (t *Tx) NewestLogHead() (LogHeadRow, bool, error) {
+	all, err := collect(t, "reading the heads of the log", scanHead,
+		"select id, time, size, signed from datasette_secrets_log_heads order by id desc limit 1")
+	if err != nil || len(all) == 0 {
+		return LogHeadRow{}, false, err
+	}
+	return all[0], true, nil
+}
+
+func scanHead(scan scanner) (h LogHeadRow, err error) {
+	err = scan(&h.ID, &h.Time, &h.Size, &h.Signed)
+	return h, misfit(err)
+}
+
+// LogKey is one row of datasette_secrets_log_keys.
+type LogKey struct {
+	ID        int64
+	Verifying string
+	Wrapped   []byte
+	KeyName   string
+	CreatedAt string
+}
+
+// LogKeys returns the key pairs that sign heads, the one that signs first.
+func (t *Tx) LogKeys() ([]LogKey, error) {
+	return collect(t, "reading the keys of the log", func(scan scanner) (k LogKey, err error) {
+		err = scan(&k.ID, &k.Verifying, &k.Wrapped, &k.KeyName, &k.CreatedAt)
+		return k, misfit(err)
+	}, "select id, verifying, wrapped, encryption_key_name, created_at from datasette_secrets_log_keys order by id desc")
+}
+
+// AddLogKey stores a key pair in front of the others. It takes Verifying,
+// Wrapped and KeyName.
+func (t *Tx) AddLogKey(k LogKey) error {
+	return classify("storing the key of the log", t.exec(`
+		insert into datasette_secrets_log_keys (verifying, wrapped, encryption_key_name, created_at) values (?, ?, ?, ?)`,
+		k.Verifying, k.Wrapped, k.KeyName, t.now.Format(time.DateTime)))
+}
+
+// RewrapLogKey stores a signing key under another encryption key.
+func (t *Tx) RewrapLogKey(id int64, wrapped []byte, keyName string) error {
+	return classify("storing the key of the log", t.exec(`
+		update datasette_secrets_log_keys set wrapped = ?, encryption_key_name = ? where id = ?`, wrapped, keyName, id))
+}
+
+// firstReadable returns the smallest id of an entry that still has its readable
+// fields. Pruned ones are always the oldest.
+func (t *Tx) firstReadable(size int64) (int64, error) {
+	from, to := int64(1), size+1
+	for from < to {
+		middle := from + (to-from)/2
+		var readable bool
+		err := t.tx.QueryRowContext(t.ctx, "select action is not null from datasette_secrets_log where id = ?", middle).Scan(&readable)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = fmt.Errorf("%w: entry %d of the log is gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity, middle)
+		}
+		if err != nil {
+			return 0, classify("looking for the oldest entry", err)
+		}
+		if readable {
+			to = middle
+		} else {
+			from = middle + 1
+		}
+	}
+	return from, nil
+}
+
+// Prunable returns the entries that a limit leaves to prune: from the first
+// readable one up to, but without, end. keep is how many of the newest stay; 0
+// is any number. before is the time from which on they stay; the zero time is
+// any.
+func (t *Tx) Prunable(keep int64, before time.Time) (first, end int64, err error) {
+	size, err := t.LogSize()
+	if err != nil || size == 0 {
+		return 0, 0, err
+	}
+	if first, err = t.firstReadable(size); err != nil {
+		return 0, 0, err
+	}
+	end = first
+	if keep > 0 {
+		end = max(end, size-keep+1)
+	}
+	if !before.IsZero() {
+		younger, err := t.firstSince(first, size, before)
+		if err != nil {
+			return 0, 0, err
+		}
+		end = max(end, younger)
+	}
+	return first, end, nil
+}
+
+// firstSince returns the id of the first readable entry that is not older than
+// a time; ids grow with time.
+func (t *Tx) firstSince(first, size int64, since time.Time) (int64, error) {
+	from, to := first, size+1
+	text := since.UTC().Format(audit.TimeLayout)
+	for from < to {
+		middle := from + (to-from)/2
+		var older bool
+		err := t.tx.QueryRowContext(t.ctx, "select time < ? from datasette_secrets_log where id = ?", text, middle).Scan(&older)
+		if err != nil {
+			return 0, classify("looking for old entries", misfit(err))
+		}
+		if older {
+			from = middle + 1
+		} else {
+			to = middle
+		}
+	}
+	return from, nil
+}
+
+// Prune removes the readable fields of the entries from first up to, but
+// without, end. What is left proves the others.
+func (t *Tx) Prune(first, end int64) error {
+	return classify("pruning the log", t.exec(`
+		update datasette_secrets_log set time = null, action = null, name = null, secret_id = null, version = null,
+			actor_id = null, actor_proof = null, plugin = null, client = null, source = null, allowed = null,
+			reason = null, request_id = null, remote = null, salt = null
+		where id >= ? and id < ?`, first, end))
+}
+
+// ReadLog calls fn with one page of the log after the other, each read in a
+// transaction of its own, so that no other process waits for a long log.
+func (d *DB) ReadLog(ctx context.Context, limit int, fn func(LogPage) error) error {
+	for id, last := int64(0), false; !last; {
+		var page LogPage
+		err := d.View(ctx, func(t *Tx) (err error) {
+			page, err = t.LogAfter(id, limit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if last = page.Last; !last {
+			id = page.Entries[len(page.Entries)-1].ID
+		}
+		if err := fn(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
