@@ -156,7 +156,7 @@ func (v *Vault) decide(ctx context.Context, caller secrets.Caller, plugin string
 			if now == state {
 				continue
 			}
-			if err := record(tx, caller, all.decision(a, r, state)); err != nil {
+			if err := recordDecision(tx, caller, all.decision(a, r, state)); err != nil {
 				return err
 			}
 			if err := tx.DecidePluginRequest(plugin, string(r.Kind), r.Name, string(state), caller.Actor.ID()); err != nil {
@@ -187,7 +187,7 @@ func (v *Vault) DisablePlugin(ctx context.Context, caller secrets.Caller, plugin
 		if err := tx.DisablePlugin(plugin, caller.Actor.ID()); err != nil {
 			return err
 		}
-		return record(tx, caller, db.PluginDecision{Plugin: plugin, Decision: decisionDisable, Hash: all.hash(plugin)})
+		return recordDecision(tx, caller, db.PluginDecision{Plugin: plugin, Decision: decisionDisable, Hash: all.hash(plugin)})
 	})
 }
 
@@ -204,13 +204,22 @@ func (v *Vault) EnablePlugin(ctx context.Context, caller secrets.Caller, plugin 
 		if err := tx.EnablePlugin(plugin); err != nil {
 			return err
 		}
-		return record(tx, caller, db.PluginDecision{Plugin: plugin, Decision: decisionEnable, Hash: all.hash(plugin)})
+		return recordDecision(tx, caller, db.PluginDecision{Plugin: plugin, Decision: decisionEnable, Hash: all.hash(plugin)})
 	})
 }
 
-// record adds a decision of the caller to those about plugins.
-func record(tx *db.Tx, caller secrets.Caller, d db.PluginDecision) error {
+// recordDecision adds a decision of the caller to those about plugins, and to
+// the log.
+func recordDecision(tx *db.Tx, caller secrets.Caller, d db.PluginDecision) error {
 	d.ActorID, d.Proof = caller.Actor.ID(), string(caller.Proof)
+	a := act{action: d.Decision, plugin: d.Plugin}
+	switch RequestKind(d.Kind) {
+	case RequestSecret:
+		a.name = d.Name
+	case RequestHook:
+		a.reason = "hook " + d.Name
+	}
+	record(tx, caller, a)
 	return tx.RecordPluginDecision(d)
 }
 

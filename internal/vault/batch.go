@@ -26,8 +26,8 @@ type Result struct {
 }
 
 // GetMany is Get for at most MaxBatch names, with one result for each, in their
-// order. Every value that is found counts as used, and all uses are recorded in
-// one transaction before the first value is returned.
+// order. Every value that is found counts as used, and all uses and refusals
+// are recorded in one transaction before the first value is returned.
 //
 // An error means that nothing was read or that nothing could be recorded. It is
 // ErrInvalid for too many names and for values that are too large together.
@@ -35,22 +35,32 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 	if len(names) > MaxBatch {
 		return nil, fmt.Errorf("%w: %d names are asked for at once, at most %d are allowed", secrets.ErrInvalid, len(names), MaxBatch)
 	}
-	results := make([]Result, len(names))
+	if len(names) == 0 {
+		return nil, nil
+	}
+	results, reasons := make([]Result, len(names)), make([]string, len(names))
 	for i, name := range names {
-		_, err := v.authorizeUse(caller, name)
-		results[i] = Result{Name: name, Err: err}
+		reason, err := v.authorizeUse(caller, name)
+		results[i], reasons[i] = Result{Name: name, Err: err}, reason
 	}
 	keys, used, err := v.readMany(ctx, results)
 	if err != nil {
 		return nil, err
 	}
-	if len(used) == 0 {
-		return results, nil
-	}
 	err = v.commit(ctx, func(tx *db.Tx) error {
-		for _, o := range used {
-			if err := v.recordUse(tx, keys, caller, o); err != nil {
-				return err
+		for i, r := range results {
+			a := act{action: ActionGet, name: r.Name, reason: reasons[i]}
+			switch {
+			case r.Err != nil:
+				a.reason = r.Err.Error()
+				tx.Record(a.entry(caller, false))
+			case r.Found.Source != SourceDatabase:
+				a.source = r.Found.Source
+				record(tx, caller, a)
+			default:
+				if err := v.recordUse(tx, keys, caller, used[i], reasons[i]); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -62,8 +72,8 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 }
 
 // readMany fills in the results that have no error yet, and returns the keys
-// and the versions that it used.
-func (v *Vault) readMany(ctx context.Context, results []Result) (*keyring.Keyring, []opened, error) {
+// and the versions that it used, by their place in results.
+func (v *Vault) readMany(ctx context.Context, results []Result) (*keyring.Keyring, map[int]opened, error) {
 	for again := false; ; again = true {
 		keys, locked := v.ring()
 		answers := slices.Clone(results)
@@ -87,8 +97,9 @@ func (r Result) damaged() bool { return errors.Is(r.Err, secrets.ErrIntegrity) }
 // answer fills in results with the keys, or the reason why there are none. It
 // reads and decrypts one after the other, so that it never holds more than what
 // fits into the limit, and one more token.
-func (v *Vault) answer(ctx context.Context, keys *keyring.Keyring, locked error, results []Result) (used []opened, err error) {
+func (v *Vault) answer(ctx context.Context, keys *keyring.Keyring, locked error, results []Result) (used map[int]opened, err error) {
 	left := MaxBatchBytes
+	used = map[int]opened{}
 	err = v.db.View(ctx, func(tx *db.Tx) error {
 		for i := range results {
 			r := &results[i]
@@ -103,7 +114,7 @@ func (v *Vault) answer(ctx context.Context, keys *keyring.Keyring, locked error,
 				return fmt.Errorf("%w: the values are larger than %d bytes together; ask for fewer at once", secrets.ErrInvalid, MaxBatchBytes)
 			}
 			if r.Found.Source == SourceDatabase {
-				used = append(used, o)
+				used[i] = o
 			}
 		}
 		return nil

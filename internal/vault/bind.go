@@ -133,8 +133,12 @@ func keep(tx *db.Tx, keys *keyring.Keyring, row db.Row, ties keyring.Ties) error
 			return err
 		}
 	}
-	if err := tx.AddBinding(row, ties.Binding); err != nil || mark.Version > row.Version {
+	if err := tx.AddBinding(row, ties.Binding); err != nil {
 		return err
+	}
+	record(tx, secrets.Caller{}, act{action: ActionAdopt, name: row.Name, row: row.ID, version: row.Version})
+	if mark.Version > row.Version {
+		return nil
 	}
 	return tx.SetMark(db.Mark{Name: row.Name, Version: row.Version, Code: ties.Mark})
 }
@@ -149,8 +153,9 @@ func (v *Vault) keepOpened(tx *db.Tx, keys *keyring.Keyring, o opened) error {
 }
 
 // add encrypts value and stores it as the newest version of row.Name, tied to
-// its place. A row with DeletedAt becomes a tombstone.
-func (v *Vault) add(tx *db.Tx, keys *keyring.Keyring, row db.Row, value secrets.Value) (version int64, err error) {
+// its place, and records that as done, which gets the row's number and version.
+// A row with DeletedAt becomes a tombstone. It returns the version.
+func (v *Vault) add(tx *db.Tx, keys *keyring.Keyring, row db.Row, value secrets.Value, caller secrets.Caller, done act) (version int64, err error) {
 	row.Encrypted, row.KeyName, err = keys.Encrypt(value, v.now())
 	if err != nil {
 		return 0, err
@@ -169,6 +174,8 @@ func (v *Vault) add(tx *db.Tx, keys *keyring.Keyring, row db.Row, value secrets.
 	if err := tx.SetBinding(row.ID, ties.Binding); err != nil {
 		return 0, err
 	}
+	done.name, done.row, done.version = row.Name, row.ID, row.Version
+	record(tx, caller, done)
 	return row.Version, tx.SetMark(db.Mark{Name: row.Name, Version: row.Version, Code: ties.Mark})
 }
 

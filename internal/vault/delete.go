@@ -16,15 +16,16 @@ import (
 // does not look at that, reads the empty text. Older versions stay, and can be
 // restored.
 func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) error {
-	if _, err := v.authorizeChange(caller, name); err != nil {
-		return err
+	reason, err := v.authorizeChange(caller, name)
+	if err != nil {
+		return v.refused(ctx, caller, act{action: ActionDelete, name: name}, err)
 	}
 	return v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
 		if _, err := live(tx, name); err != nil {
 			return err
 		}
 		tombstone := db.Row{Name: name, CreatedBy: caller.Actor.ID(), DeletedAt: tx.Now().Format(time.DateTime)}
-		_, err := v.add(tx, keys, tombstone, secrets.NewValue(""))
+		_, err := v.add(tx, keys, tombstone, secrets.NewValue(""), caller, act{action: ActionDelete, reason: reason})
 		return err
 	})
 }
@@ -32,8 +33,9 @@ func (v *Vault) Delete(ctx context.Context, caller secrets.Caller, name string) 
 // Restore makes the value and note of an older version the newest version, and
 // returns the new version's number.
 func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string, version int64) (newVersion int64, err error) {
-	if _, err := v.authorizeChange(caller, name); err != nil {
-		return 0, err
+	reason, err := v.authorizeChange(caller, name)
+	if err != nil {
+		return 0, v.refused(ctx, caller, act{action: ActionRestore, name: name, version: version}, err)
 	}
 	var o opened
 	_, err = v.read(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
@@ -53,7 +55,7 @@ func (v *Vault) Restore(ctx context.Context, caller secrets.Caller, name string,
 		// Encrypting anew proves that the value can still be read, and puts it
 		// under the first key of the keyring.
 		again := db.Row{Name: name, Note: o.row.Note, CreatedBy: caller.Actor.ID()}
-		newVersion, err = v.add(tx, keys, again, o.value)
+		newVersion, err = v.add(tx, keys, again, o.value, caller, act{action: ActionRestore, reason: fmt.Sprintf("version %d; %s", version, reason)})
 		return err
 	})
 	return newVersion, err

@@ -25,24 +25,31 @@ type Found struct {
 }
 
 // Get returns the value of a secret to a plugin that declared it and was
-// granted it. A value from the database counts as used by the caller's actor,
-// and that is recorded before the value is returned; one from the environment
-// leaves no trace.
+// granted it. That is recorded before the value is returned, and so is a
+// refusal; a value from the database counts as used by the caller's actor.
 //
 // The errors are ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
-	if _, err := v.authorizeUse(caller, name); err != nil {
-		return Found{}, err
+	reason, err := v.authorizeUse(caller, name)
+	if err != nil {
+		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
 	}
 	if value, ok := v.environment.Get(name); ok {
+		err := v.commit(ctx, func(tx *db.Tx) error {
+			record(tx, caller, act{action: ActionGet, name: name, source: SourceEnvironment, reason: reason})
+			return nil
+		})
+		if err != nil {
+			return Found{}, err
+		}
 		return Found{Value: value, Source: SourceEnvironment}, nil
 	}
 	o, keys, err := v.stored(ctx, name)
 	if err != nil {
-		return Found{}, err
+		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
 	}
-	if err := v.commit(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o) }); err != nil {
+	if err := v.commit(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o, reason) }); err != nil {
 		return Found{}, err
 	}
 	return o.found(), nil
@@ -58,11 +65,16 @@ func (v *Vault) stored(ctx context.Context, name string) (o opened, keys *keyrin
 }
 
 // recordUse keeps what the use of a value leaves behind.
-func (v *Vault) recordUse(tx *db.Tx, keys *keyring.Keyring, caller secrets.Caller, o opened) error {
+func (v *Vault) recordUse(tx *db.Tx, keys *keyring.Keyring, caller secrets.Caller, o opened, reason string) error {
 	if err := v.keepOpened(tx, keys, o); err != nil {
 		return err
 	}
-	return tx.Touch(o.row.ID, caller.Actor.ID())
+	tx.Touch(o.row.ID, caller.Actor.ID())
+	record(tx, caller, act{
+		action: ActionGet, name: o.row.Name, row: o.row.ID, version: o.row.Version,
+		source: SourceDatabase, reason: reason,
+	})
+	return nil
 }
 
 func (o opened) found() Found {

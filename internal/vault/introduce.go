@@ -59,6 +59,12 @@ func introduce(tx *db.Tx, in Introduction) error {
 		return err
 	}
 	before := all.plugins[in.Plugin]
+	if before == nil || before.row.Hash != row.Hash || before.row.Declarations != row.Declarations || before.row.Hooks != row.Hooks {
+		record(tx, secrets.Caller{Plugin: in.Plugin}, act{
+			action: ActionDeclare,
+			reason: fmt.Sprintf("%d secrets, %d hooks, program %s", len(in.Declarations), len(in.Hooks), in.Hash),
+		})
+	}
 	asked := requestsOf(in.Declarations, in.Hooks)
 	if err := withdraw(tx, before, asked); err != nil {
 		return err
@@ -103,7 +109,7 @@ func ask(tx *db.Tx, in Introduction, r Request, trusted bool) error {
 	if err := tx.DecidePluginRequest(in.Plugin, string(r.Kind), r.Name, string(RequestGranted), ""); err != nil {
 		return err
 	}
-	return tx.RecordPluginDecision(db.PluginDecision{
+	return recordDecision(tx, secrets.Caller{}, db.PluginDecision{
 		Plugin: in.Plugin, Decision: decisionFirstUse,
 		Kind: string(r.Kind), Name: r.Name, Hash: in.Hash,
 	})

@@ -20,8 +20,9 @@ const (
 // MaxNote code points, and returns the version's number. The caller must be
 // signed in.
 func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, value secrets.Value, note string) (version int64, err error) {
-	if _, err := v.authorizeChange(caller, name); err != nil {
-		return 0, err
+	reason, err := v.authorizeChange(caller, name)
+	if err != nil {
+		return 0, v.refused(ctx, caller, act{action: ActionPut, name: name}, err)
 	}
 	if err := v.checkName(ctx, name); err != nil {
 		return 0, err
@@ -36,7 +37,8 @@ func (v *Vault) Put(ctx context.Context, caller secrets.Caller, name string, val
 		return 0, err
 	}
 	err = v.store(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
-		version, err = v.add(tx, keys, db.Row{Name: name, Note: note, CreatedBy: caller.Actor.ID()}, value)
+		row := db.Row{Name: name, Note: note, CreatedBy: caller.Actor.ID()}
+		version, err = v.add(tx, keys, row, value, caller, act{action: ActionPut, reason: reason})
 		return err
 	})
 	return version, err
@@ -62,8 +64,9 @@ func (v *Vault) store(ctx context.Context, act func(*db.Tx, *keyring.Keyring) er
 // Annotate changes the note of a secret's newest version, and reports whether
 // it is another than before.
 func (v *Vault) Annotate(ctx context.Context, caller secrets.Caller, name, note string) (changed bool, err error) {
-	if _, err := v.authorizeChange(caller, name); err != nil {
-		return false, err
+	reason, err := v.authorizeChange(caller, name)
+	if err != nil {
+		return false, v.refused(ctx, caller, act{action: ActionNote, name: name}, err)
 	}
 	if err := checkNote(note); err != nil {
 		return false, err
@@ -73,7 +76,9 @@ func (v *Vault) Annotate(ctx context.Context, caller secrets.Caller, name, note 
 		if err != nil {
 			return err
 		}
-		changed = row.Note != note
+		if changed = row.Note != note; changed {
+			record(tx, caller, act{action: ActionNote, name: name, row: row.ID, version: row.Version, reason: reason})
+		}
 		return tx.SetNote(row.ID, note, caller.Actor.ID())
 	})
 	return changed, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
@@ -386,13 +387,16 @@ func (v *Vault) authorizeOperator(caller secrets.Caller) error {
 	return nil
 }
 
-// recordKeyEvent adds what was done with keys, or failed, to the record.
+// recordKeyEvent adds what was done with keys, or failed, to the record, and to
+// the log.
 func recordKeyEvent(tx *db.Tx, caller secrets.Caller, event, name string, failure error) error {
 	e := db.KeyEvent{ActorID: caller.Actor.ID(), Proof: string(caller.Proof), Event: event, Name: name}
 	if failure != nil {
 		e.Failure = failure.Error()
 		e.Failure = e.Failure[:min(len(e.Failure), maxFailure)]
 	}
+	a := act{action: strings.ReplaceAll(event, " ", "-"), name: name, reason: e.Failure}
+	tx.Record(a.entry(caller, failure == nil))
 	return tx.RecordKeyEvent(e)
 }
 
