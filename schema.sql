@@ -179,7 +179,8 @@ create table if not exists datasette_secrets_log (
     leaf blob not null
 );
 
-create index if not exists datasette_secrets_log_name on datasette_secrets_log (name, id);
+-- Uses are counted in the first one alone, which has action and allowed for that.
+create index if not exists datasette_secrets_log_name on datasette_secrets_log (name, id, action, allowed);
 create index if not exists datasette_secrets_log_actor on datasette_secrets_log (actor_id, id) where actor_id is not null;
 create index if not exists datasette_secrets_log_plugin on datasette_secrets_log (plugin, id) where plugin is not null;
 create index if not exists datasette_secrets_log_client on datasette_secrets_log (client, id) where client is not null;

@@ -290,3 +290,16 @@ func scalar(t *testing.T, path, query string) (text string) {
 	}
 	return text
 }
+
+// runOn runs a statement on a file as another program would.
+func runOn(t testing.TB, path, statement string) {
+	t.Helper()
+	pool, err := sql.Open("sqlite3", "file:"+url.PathEscape(path)+"?_busy_timeout=10000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+}
