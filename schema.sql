@@ -210,3 +210,33 @@ create table if not exists datasette_secrets_log_heads (
     size integer not null,
     signed text not null    -- a checkpoint of https://c2sp.org/tlog-checkpoint
 );
+
+-- Applications outside the host, which read secrets over HTTP.
+create table if not exists datasette_secrets_clients (
+    name text primary key,
+    token_hash blob not null unique, -- SHA-256 of the token, of which nothing else is kept
+    previous_hash blob,              -- of the token before
+    previous_until text,             -- until when that one counts too
+    may_write integer not null default 0,
+    declarations text not null default '[]', -- the secrets that it needs, as a JSON list of objects
+    created_at text not null,
+    created_by text,
+    expires_at text,                 -- null: never
+    rotated_at text,
+    rotated_by text,
+    revoked_at text,
+    revoked_by text,
+    last_used_at text                -- to the minute or so
+);
+
+-- Which secrets clients may read, and which they asked for.
+create table if not exists datasette_secrets_client_requests (
+    id integer primary key,
+    client text not null,
+    name text not null,  -- of the secret
+    state text not null, -- "granted", "pending" or "refused"
+    asked_at text not null,
+    decided_at text,     -- null while pending
+    decided_by text,
+    unique (client, name)
+);

@@ -30,6 +30,7 @@ func migrations() []migration {
 		{"0004-bindings", makeTables},
 		{"0005-refused-pins", makeTables},
 		{"0006-log", makeTables},
+		{"0007-clients", makeTables},
 	}
 }
 

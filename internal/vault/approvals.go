@@ -11,11 +11,12 @@ import (
 // approvals is everything that the file knows of plugins. It never changes: a
 // decision makes a new one.
 type approvals struct {
-	read     bool     // from a file; the first one is empty instead
-	names    []string // sorted
-	plugins  map[string]*approval
-	requests []db.PluginRequest  // oldest first
-	holders  map[string][]string // secret → plugins that it is granted to, oldest first
+	read     bool                 // from a file; the first one is empty instead
+	names    []string             // of plugins, sorted
+	plugins  map[string]*approval // clients too, by clientHolder
+	requests []db.PluginRequest   // oldest first; those of clients come after all others
+	holders  map[string][]string  // secret → plugins and clients that it is granted to, oldest first
+	clients  clients
 }
 
 // approval is what the file knows of one plugin.
@@ -42,17 +43,27 @@ func readApprovals(tx *db.Tx) (*approvals, error) {
 		all.plugins[row.Name] = newApproval(row)
 	}
 	for _, r := range requests {
-		a := all.plugins[r.Plugin]
-		if a == nil {
-			continue // somebody else wrote it; nobody made the plugin known
-		}
-		all.requests = append(all.requests, r)
-		a.states[requestOf(r)] = RequestState(r.State)
-		if r.Kind == string(RequestSecret) && r.State == string(RequestGranted) {
-			all.holders[r.Name] = append(all.holders[r.Name], r.Plugin)
-		}
+		all.addRequest(r)
+	}
+	if err := all.readClients(tx); err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+func (all *approvals) addRequest(r db.PluginRequest) {
+	a := all.plugins[r.Plugin]
+	if a == nil {
+		return // somebody else wrote it; nobody made the plugin known
+	}
+	all.requests = append(all.requests, r)
+	a.states[requestOf(r)] = RequestState(r.State)
+	if isClient(r.Plugin) && a.disabled() {
+		return // what is revoked holds nothing any more
+	}
+	if r.Kind == string(RequestSecret) && r.State == string(RequestGranted) {
+		all.holders[r.Name] = append(all.holders[r.Name], r.Plugin)
+	}
 }
 
 // newApproval takes lists that cannot be read for empty ones: what counts are

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func (v *Vault) Pending(caller secrets.Caller) map[string]int {
 	}
 	all := v.approvals.Load()
 	for _, r := range all.requests {
-		if r.State == string(RequestPending) && all.plugins[r.Plugin].asked[requestOf(r)] {
+		if r.State == string(RequestPending) && !isClient(r.Plugin) && all.plugins[r.Plugin].asked[requestOf(r)] {
 			counts[r.Plugin]++
 		}
 	}
@@ -141,7 +142,7 @@ func (v *Vault) decide(ctx context.Context, caller secrets.Caller, plugin string
 			return err
 		}
 		a := all.plugins[plugin]
-		if a == nil {
+		if a == nil || isClient(plugin) {
 			return unknownPlugin(plugin)
 		}
 		chosen := requests
@@ -196,6 +197,9 @@ func (v *Vault) EnablePlugin(ctx context.Context, caller secrets.Caller, plugin 
 	if err := v.authorizeDecision(caller); err != nil {
 		return err
 	}
+	if !pluginName.MatchString(plugin) {
+		return unknownPlugin(plugin)
+	}
 	return v.settle(ctx, func(tx *db.Tx) error {
 		all, err := readApprovals(tx)
 		if err != nil || !all.plugins[plugin].disabled() {
@@ -229,8 +233,8 @@ func unknownPlugin(plugin string) error {
 
 // authorizePlugins allows a look at the plugins' requests.
 func (v *Vault) authorizePlugins(caller secrets.Caller) error {
-	if caller.Plugin != "" {
-		return fmt.Errorf("%w: plugins do not decide about plugins", secrets.ErrDenied)
+	if caller.Plugin != "" || caller.Client != "" {
+		return fmt.Errorf("%w: plugins and clients do not decide about plugins", secrets.ErrDenied)
 	}
 	switch caller.Proof {
 	case secrets.ProofLocal:
@@ -301,7 +305,10 @@ func (v *Vault) Refresh(ctx context.Context) error {
 // use makes approvals count. v.settling is held.
 func (v *Vault) use(all *approvals) {
 	v.approvals.Store(all)
-	v.declarations.Store(newDeclarations(v.declarations.Load().plugins, all.holders))
+	plugins := maps.Clone(v.declarations.Load().plugins)
+	maps.DeleteFunc(plugins, func(holder string, _ []secrets.Declaration) bool { return isClient(holder) })
+	maps.Copy(plugins, all.declaredByClients())
+	v.declarations.Store(newDeclarations(plugins, all.holders))
 	v.noteChange()
 }
 

@@ -13,8 +13,8 @@ import (
 // authorizeManage allows the acts of an administrator on one secret, or with
 // the name "" on the pages as a whole.
 func (v *Vault) authorizeManage(caller secrets.Caller, _ string) (reason string, err error) {
-	if caller.Plugin != "" {
-		return refuse(secrets.ErrDenied, "plugins do not manage secrets")
+	if caller.Plugin != "" || caller.Client != "" {
+		return refuse(secrets.ErrDenied, "plugins and clients do not manage secrets")
 	}
 	decision := v.policy.Decide(caller.Actor, access.ManageSecrets)
 	if !decision.Allowed {
@@ -42,8 +42,11 @@ func (v *Vault) authorizeChange(caller secrets.Caller, name string) (reason stri
 // authorizeUse allows a plugin to use a secret that it declared and was
 // granted, whether or not there is one.
 func (v *Vault) authorizeUse(caller secrets.Caller, name string) (reason string, err error) {
-	if caller.Plugin == "" {
-		return refuse(secrets.ErrDenied, "only plugins read values")
+	if caller.Client != "" {
+		return v.authorizeClient(caller, name)
+	}
+	if caller.Plugin == "" || isClient(caller.Plugin) {
+		return refuse(secrets.ErrDenied, "only plugins and clients read values")
 	}
 	if !v.declarations.Load().declaredBy(caller.Plugin, name) {
 		return secrets.ErrNotDeclared.Error(), secrets.ErrNotDeclared

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 )
 
@@ -247,7 +246,7 @@ func (v *Vault) heads(tx *db.Tx, plugin string) (map[string]head, error) {
 	all := map[string]head{}
 	var stored []string
 	for _, d := range v.declarations.Load().plugins[plugin] {
-		if _, err := v.authorizeUse(secrets.Caller{Plugin: plugin}, d.Name); err != nil {
+		if _, err := v.authorizeUse(callerOf(plugin), d.Name); err != nil {
 			continue
 		}
 		if _, ok := v.environment.Get(d.Name); ok {

@@ -29,6 +29,9 @@ type Introduction struct {
 // that another plugin holds nor for privileged hooks; these are pending, and so
 // is everything that the plugin asks for later, until somebody decides.
 func (v *Vault) Introduce(ctx context.Context, in Introduction) error {
+	if isClient(in.Plugin) {
+		return fmt.Errorf("%w: a plugin's name must be 1 to 64 of A-Z a-z 0-9 _ . -", secrets.ErrInvalid)
+	}
 	if len(in.Declarations) > MaxDeclarations {
 		return fmt.Errorf("%w: %d secrets are declared, at most %d are allowed", secrets.ErrInvalid, len(in.Declarations), MaxDeclarations)
 	}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,12 @@ const (
 	ActionCreateToken = "create-token"
 	ActionPrune       = "prune"
 	ActionLogKey      = "log-key" // a new key signs the log from here on
+
+	ActionClientAdd     = "client-add"
+	ActionClientRotate  = "client-rotate"
+	ActionClientRevoke  = "client-revoke"
+	ActionClientApprove = "client-approve"
+	ActionClientRefuse  = "client-refuse"
 )
 
 // act is what the log tells of an act, beside who did it.
@@ -39,6 +46,7 @@ type act struct {
 	source  Source
 	reason  string // the rule that allowed it
 	plugin  string // that it is about; empty: the caller's
+	client  string // that it is about; empty: the caller's
 }
 
 // record writes an act that is done into the log, in the transaction that does
@@ -65,14 +73,11 @@ func (v *Vault) refused(ctx context.Context, caller secrets.Caller, a act, failu
 // entry is the act as the log has it. Texts from outside are cut, so that
 // nobody fills the file with one entry.
 func (a act) entry(caller secrets.Caller, allowed bool) audit.Entry {
-	plugin := a.plugin
-	if plugin == "" {
-		plugin = caller.Plugin
-	}
+	plugin, client := cmp.Or(a.plugin, caller.Plugin), cmp.Or(a.client, caller.Client)
 	return audit.Entry{
 		Action: a.action, Name: cut(a.name), SecretID: a.row, Version: a.version,
 		ActorID: cut(caller.Actor.ID()), Proof: string(caller.Proof),
-		Plugin: cut(plugin), Client: cut(caller.Client),
+		Plugin: cut(plugin), Client: cut(client),
 		Source: string(a.source), Allowed: allowed, Reason: cut(a.reason),
 		RequestID: cut(caller.RequestID), Remote: cut(caller.Remote),
 	}
@@ -105,4 +110,10 @@ func (v *Vault) Note(ctx context.Context, caller secrets.Caller, action string, 
 		record(tx, caller, a)
 		return nil
 	})
+}
+
+// NoteRefused writes a request into the log that was refused before any method
+// of the vault was asked, and returns why, as refused does.
+func (v *Vault) NoteRefused(ctx context.Context, caller secrets.Caller, action, name string, failure error) error {
+	return v.refused(ctx, caller, act{action: action, name: name}, failure)
 }

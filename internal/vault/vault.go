@@ -70,6 +70,7 @@ type Vault struct {
 	changes  int64      // of the database, when approvals were last read by Refresh
 
 	unsealing sync.Mutex // held by Unseal
+	touching  sync.Mutex // held by NoteClient
 }
 
 // New returns a Vault over an open database. Nothing is declared yet, and what

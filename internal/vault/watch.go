@@ -66,8 +66,9 @@ type Watcher struct {
 // The errors are ErrDenied, ErrNotDeclared, ErrInvalid, ErrTooManyWatchers and
 // ErrUnavailable.
 func (v *Vault) Watch(ctx context.Context, caller secrets.Caller, names []string, cursor string) (*Watcher, error) {
-	if caller.Plugin == "" {
-		return nil, fmt.Errorf("%w: only plugins watch", secrets.ErrDenied)
+	holder := holderOf(caller)
+	if holder == "" {
+		return nil, fmt.Errorf("%w: only plugins and clients watch", secrets.ErrDenied)
 	}
 	if len(names) > MaxDeclarations {
 		return nil, fmt.Errorf("%w: %d names are to be watched, at most %d are allowed", secrets.ErrInvalid, len(names), MaxDeclarations)
@@ -77,11 +78,11 @@ func (v *Vault) Watch(ctx context.Context, caller secrets.Caller, names []string
 	}
 	declared := v.declarations.Load()
 	for _, name := range names {
-		if !declared.declaredBy(caller.Plugin, name) {
+		if !declared.declaredBy(holder, name) {
 			return nil, secrets.ErrNotDeclared
 		}
 	}
-	w, err := v.hub.admit(caller.Plugin, names, v.follow)
+	w, err := v.hub.admit(holder, names, v.follow)
 	if err != nil {
 		return nil, err
 	}
