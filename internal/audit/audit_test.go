@@ -53,6 +53,12 @@ func (k *kept) clone() *kept {
 // its public key.
 func made(t testing.TB, n int) (k *kept, verifying string) {
 	t.Helper()
+	return madeWith(t, n, func(int, *audit.Entry) {})
+}
+
+// madeWith is made with another look at each entry.
+func madeWith(t testing.TB, n int, edit func(i int, e *audit.Entry)) (k *kept, verifying string) {
+	t.Helper()
 	signing, verifying, err := audit.NewKey()
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +72,7 @@ func made(t testing.TB, n int) (k *kept, verifying string) {
 			ActorID: "root", Proof: "signed-in", Plugin: "demo", Client: "c", Source: "database",
 			Allowed: i%2 == 0, Reason: "because", RequestID: "r", Remote: "127.0.0.1",
 		}
+		edit(i, &e)
 		salt := [audit.SaltSize]byte{byte(i), 1}
 		leaf := e.Leaf(salt)
 		first := audit.FirstIndex(tree.Size())
@@ -82,11 +89,12 @@ func made(t testing.TB, n int) (k *kept, verifying string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			signed, err := audit.Head{Size: tree.Size(), Root: root}.Sign(signing)
+			head := audit.Head{Size: tree.Size(), Root: root, Time: e.Time.Format(audit.TimeLayout)}
+			signed, err := head.Sign(signing)
 			if err != nil {
 				t.Fatal(err)
 			}
-			k.heads = append(k.heads, audit.StoredHead{ID: int64(len(k.heads) + 1), Signed: signed})
+			k.heads = append(k.heads, audit.StoredHead{ID: int64(len(k.heads) + 1), Time: head.Time, Size: head.Size, Signed: signed})
 		}
 	}
 	return k, verifying
@@ -110,12 +118,7 @@ func TestALogAsItWasWritten(t *testing.T) {
 			t.Fatalf("%d entries: %+v", n, r)
 		}
 		// The library's own reading of the stored hashes agrees.
-		root, err := tlog.TreeHash(int64(n), tlog.HashReaderFunc(func(indexes []int64) (hashes []tlog.Hash, err error) {
-			for _, i := range indexes {
-				hashes = append(hashes, tlog.Hash(k.hashes[i].Hash))
-			}
-			return hashes, nil
-		}))
+		root, err := tlog.TreeHash(int64(n), k.reader())
 		if err != nil || root != r.Root {
 			t.Fatalf("%d entries: root %v, want %v (%v)", n, r.Root, root, err)
 		}
@@ -126,12 +129,7 @@ func TestATreeIsResumed(t *testing.T) {
 	t.Parallel()
 	k, _ := made(t, 45)
 	for n := range 45 {
-		tree, err := audit.Resume(int64(n), tlog.HashReaderFunc(func(indexes []int64) (hashes []tlog.Hash, err error) {
-			for _, i := range indexes {
-				hashes = append(hashes, tlog.Hash(k.hashes[i].Hash))
-			}
-			return hashes, nil
-		}))
+		tree, err := audit.Resume(int64(n), k.reader())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,12 +149,23 @@ func TestATreeIsResumed(t *testing.T) {
 // Pruned entries prove as before.
 func TestPrunedEntriesStayProven(t *testing.T) {
 	t.Parallel()
-	k, key := made(t, 30)
+	k, key := madeWith(t, 30, func(i int, e *audit.Entry) {
+		if i == 20 {
+			e.Action, e.Version, e.Allowed = audit.Prune, 12, true
+		}
+	})
 	for i := range 12 {
 		k.entries[i] = audit.Stored{Entry: audit.Entry{ID: int64(i + 1)}, Leaf: k.entries[i].Leaf, Pruned: true}
 	}
 	if r := verify(t, k, key); len(r.Bad) > 0 || r.Pruned != 12 {
 		t.Errorf("%+v", r)
+	}
+	for i, hidden := range []int{12, 28} { // more than was said, and one in between
+		c := k.clone()
+		c.entries[hidden] = audit.Stored{Entry: audit.Entry{ID: int64(hidden + 1)}, Leaf: c.entries[hidden].Leaf, Pruned: true}
+		if r := verify(t, c, key); len(r.Bad) != 1 || r.Bad[0].Entry != int64(hidden+1) {
+			t.Errorf("%d: %+v", i, r)
+		}
 	}
 	k.entries[3].Leaf[0]++
 	if r := verify(t, k, key); len(r.Bad) == 0 || r.Bad[0].Entry != 4 {
@@ -262,6 +271,20 @@ func tamperings(remade *kept) map[string]tampering {
 			h.Signed = string(text)
 			return -1
 		},
+		"the time or size beside a head": func(r *rand.Rand, k *kept) int64 {
+			h := &k.heads[r.IntN(len(k.heads))]
+			if r.IntN(2) == 0 {
+				h.Size++
+			} else {
+				h.Time = h.Time[1:]
+			}
+			return -1
+		},
+		"the fields of an entry are removed": func(r *rand.Rand, k *kept) int64 {
+			i := r.IntN(len(k.entries))
+			k.entries[i] = audit.Stored{Entry: audit.Entry{ID: int64(i + 1)}, Leaf: k.entries[i].Leaf, Pruned: true}
+			return int64(i + 1)
+		},
 		"a head is removed, but not the last": func(r *rand.Rand, k *kept) int64 {
 			i := r.IntN(len(k.heads) - 1)
 			k.heads = slices.Delete(k.heads, i, i+1)
@@ -285,7 +308,7 @@ func TestEveryTamperingIsFound(t *testing.T) {
 	remade, _ := made(t, 30)
 	r := rand.New(rand.NewPCG(1, 2))
 	for name, tamper := range tamperings(remade) {
-		for range 150 {
+		for range 100 {
 			changed := k.clone()
 			first := tamper(r, changed)
 			report := verify(t, changed, key)
@@ -304,7 +327,7 @@ func TestEveryTamperingIsFound(t *testing.T) {
 func TestAnOlderLogIsFoundWithAKeptHead(t *testing.T) {
 	t.Parallel()
 	k, key := made(t, 60)
-	newest := k.heads[len(k.heads)-1].Signed
+	newest := k.heads[len(k.heads)-1].Signed // of all 60
 	older := k.clone()
 	older.entries, older.hashes, older.heads = older.entries[:27], older.hashes[:audit.FirstIndex(27)], older.heads[:3]
 	if r := verify(t, older, key); len(r.Bad) > 0 {
@@ -320,6 +343,65 @@ func TestAnOlderLogIsFoundWithAKeptHead(t *testing.T) {
 	if r := verify(t, k, key, other.heads[1].Signed); len(r.Bad) == 0 {
 		t.Error("the head of another log is taken")
 	}
+}
+
+// Every entry is proven by the newest head, and no other entry is by its proof.
+func TestProofs(t *testing.T) {
+	t.Parallel()
+	k, key := made(t, 21)
+	signed := k.heads[len(k.heads)-1].Signed
+	head, err := audit.OpenHead(signed, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range int64(23) {
+		proof, err := audit.Proof(id, head, signed, k.reader())
+		if id == 0 || id == 22 {
+			if err == nil {
+				t.Errorf("entry %d, which is not there, has a proof", id)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range k.entries {
+			got, _, err := audit.CheckProof(proof, tlog.Hash(e.Leaf), key)
+			if (err == nil) != (e.ID == id) || err == nil && got != id {
+				t.Errorf("the proof of entry %d for entry %d: %d, %v", id, e.ID, got, err)
+			}
+		}
+	}
+}
+
+func (k *kept) reader() tlog.HashReaderFunc {
+	return func(indexes []int64) (hashes []tlog.Hash, err error) {
+		for _, i := range indexes {
+			hashes = append(hashes, tlog.Hash(k.hashes[i].Hash))
+		}
+		return hashes, nil
+	}
+}
+
+func FuzzCheckProof(f *testing.F) {
+	k, key := made(f, 8)
+	signed := k.heads[len(k.heads)-1].Signed
+	head, err := audit.OpenHead(signed, key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	proof, err := audit.Proof(5, head, signed, k.reader())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(proof)
+	f.Add("c2sp.org/tlog-proof@v1\nindex 0\n\nx")
+	f.Fuzz(func(t *testing.T, text string) {
+		id, _, err := audit.CheckProof(text, tlog.Hash(k.entries[4].Leaf), key)
+		if err == nil && id != 5 {
+			t.Errorf("%q proves that it is entry %d", text, id)
+		}
+	})
 }
 
 func TestAKeyIsNotInAnError(t *testing.T) {

@@ -23,12 +23,16 @@ const MaxHead = 4 << 10
 type Head struct {
 	Size int64
 	Root tlog.Hash
+	Time string // UTC, as TimeLayout
 }
 
-// Text is the head as a checkpoint, not signed.
+// Text is the head as a checkpoint, not signed. Its time is an extension line.
 func (h Head) Text() string {
-	return fmt.Sprintf("%s\n%d\n%s\n", Origin, h.Size, base64.StdEncoding.EncodeToString(h.Root[:]))
+	return fmt.Sprintf("%s\n%d\n%s\n%s%s\n", Origin, h.Size, base64.StdEncoding.EncodeToString(h.Root[:]), timePrefix, h.Time)
 }
+
+// timePrefix begins the line of a head with its time.
+const timePrefix = "time "
 
 // NewKey makes a pair of keys, as texts of package note: the first signs heads
 // and is secret, the second verifies them and may be known to everybody.
@@ -83,7 +87,7 @@ func OpenHead(signed string, verifying ...string) (Head, error) {
 
 func parseHead(text string) (Head, error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) < 4 || lines[0] != Origin {
+	if len(lines) != 5 || lines[0] != Origin || !strings.HasPrefix(lines[3], timePrefix) {
 		return Head{}, errors.New("it is not the head of such a log")
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
@@ -94,5 +98,5 @@ func parseHead(text string) (Head, error) {
 	if err != nil || len(root) != tlog.HashSize {
 		return Head{}, errors.New("its hash is not one")
 	}
-	return Head{Size: size, Root: tlog.Hash(root)}, nil
+	return Head{Size: size, Root: tlog.Hash(root), Time: lines[3][len(timePrefix):]}, nil
 }

@@ -28,8 +28,18 @@ type StoredHash struct {
 // made.
 type StoredHead struct {
 	ID     int64
+	Time   string
+	Size   int64
 	Signed string
 }
+
+// Begin is the action of a log's first entry. Its SecretID is the highest row of
+// a secret that was there before the log.
+const Begin = "begin"
+
+// Prune is the action of the entry that says that older ones were pruned: up to
+// the one that it has as its version.
+const Prune = "prune"
 
 // Source is a log where it is kept. Every sequence is in the order of its ids or
 // indexes, and ends after its first error.
@@ -95,6 +105,10 @@ type verification struct {
 	tree      Tree
 	wanted    map[int64][]claim
 	largest   claim
+
+	readable  bool  // an entry with its fields has been seen
+	prunedTo  int64 // the last entry of which only the leaf is left
+	prunedSay int64 // up to where entries say that others were pruned
 }
 
 func (v *verification) problem(entry int64, format string, args ...any) {
@@ -119,6 +133,9 @@ func (v *verification) readHeads(source Source, kept []string) error {
 		if err != nil {
 			v.problem(0, "%s: %v", name, err)
 			continue
+		}
+		if head.Size != stored.Size || head.Time != stored.Time {
+			v.problem(0, "%s: it is stored with another size or time than it was signed with", name)
 		}
 		if head.Size < newest.Size {
 			v.problem(head.Size+1, "%s is of a shorter log than the one before it", name)
@@ -167,6 +184,9 @@ func (v *verification) readEntries(source Source) error {
 	} else if more {
 		v.problem(v.tree.Size()+1, "it is missing at the end: the tree has hashes for it")
 	}
+	if v.prunedTo > v.prunedSay {
+		v.problem(v.prunedSay+1, "its fields were removed, and no entry says so")
+	}
 	if v.largest.head.Size > v.tree.Size() {
 		v.problem(v.tree.Size()+1, "it is missing: %s is of %d entries", v.largest.name, v.largest.head.Size)
 	}
@@ -186,7 +206,6 @@ func (v *verification) entry(stored Stored, hashes func() (StoredHash, error, bo
 	leaf, err := v.leaf(stored)
 	if err != nil {
 		v.problem(id, "%v", err)
-		leaf = tlog.Hash{} // no entry's
 	}
 	first := FirstIndex(v.tree.Size())
 	made, err := v.tree.Append(leaf)
@@ -218,11 +237,18 @@ func (v *verification) leaf(stored Stored) (tlog.Hash, error) {
 	}
 	leaf := tlog.Hash(stored.Leaf)
 	if stored.Pruned {
-		v.report.Pruned++
+		if v.report.Pruned++; v.readable {
+			return leaf, errors.New("its fields were removed; pruning would have removed those of all before it")
+		}
+		v.prunedTo = stored.ID
 		return leaf, nil
 	}
+	v.readable = true
 	if len(stored.Salt) != SaltSize || stored.Entry.Leaf([SaltSize]byte(stored.Salt)) != leaf {
-		return tlog.Hash{}, errors.New("it was edited: its fields are not those of its leaf")
+		return leaf, errors.New("it was edited: its fields are not those of its leaf")
+	}
+	if stored.Action == Prune && stored.Allowed {
+		v.prunedSay = max(v.prunedSay, stored.Version)
 	}
 	return leaf, nil
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -203,7 +204,8 @@ type LogPage struct {
 }
 
 // LogAfter returns the entries after the one with this id, at most limit, with
-// their hashes.
+// their hashes. Before the first one is math.MinInt64: somebody may have put in
+// ids that no program gives.
 func (t *Tx) LogAfter(id int64, limit int) (page LogPage, err error) {
 	page.Entries, err = collect(t, "reading the log", scanLog,
 		"select "+logColumns+" from datasette_secrets_log where id > ? order by id limit ?", id, limit)
@@ -211,36 +213,68 @@ func (t *Tx) LogAfter(id int64, limit int) (page LogPage, err error) {
 		return LogPage{}, err
 	}
 	page.Last = len(page.Entries) < limit
-	query, args := "select id, hash from datasette_secrets_log_hashes where id >= ? ", []any{audit.FirstIndex(id)}
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if id > 0 {
+		from = audit.FirstIndex(id)
+	}
 	if !page.Last {
-		query += "and id < ? "
-		args = append(args, audit.FirstIndex(page.Entries[len(page.Entries)-1].ID))
+		to = audit.FirstIndex(max(0, page.Entries[len(page.Entries)-1].ID)) - 1
 	}
 	page.Hashes, err = collect(t, "reading the hashes of the log", func(scan scanner) (h audit.StoredHash, err error) {
 		err = scan(&h.Index, &h.Hash)
 		return h, misfit(err)
-	}, query+"order by id limit 200000", args...)
+	}, "select id, hash from datasette_secrets_log_hashes where id between ? and ? order by id limit ?", from, to, 3*limit)
 	return page, err
 }
 
-// scanLog reads the columns of logColumns.
+// scanLog reads the columns of logColumns. An entry with something in a column
+// that no program stores there comes without its salt: it then is not what its
+// leaf says.
 func scanLog(scan scanner) (e audit.Stored, err error) {
-	var at, action, name, actor, proof, plugin, client, source, reason, request, remote sql.NullString
-	var secret, version sql.NullInt64
-	var allowed sql.NullBool
-	err = scan(&e.ID, &at, &action, &name, &secret, &version, &actor, &proof, &plugin, &client, &source, &allowed, &reason, &request, &remote, &e.Salt, &e.Leaf)
-	if err != nil {
+	var id int64
+	columns := make([]any, 16)
+	into := []any{&id}
+	for i := range columns {
+		into = append(into, &columns[i])
+	}
+	if err := scan(into...); err != nil {
 		return e, misfit(err)
 	}
-	e.Pruned = !action.Valid
-	e.Action, e.Name, e.SecretID, e.Version = action.String, name.String, secret.Int64, version.Int64
-	e.ActorID, e.Proof, e.Plugin, e.Client, e.Source = actor.String, proof.String, plugin.String, client.String, source.String
-	e.Allowed, e.Reason, e.RequestID, e.Remote = allowed.Bool, reason.String, request.String, remote.String
-	if at.Valid {
-		// A time that is none makes another leaf than the entry's, which shows.
-		e.Time, _ = time.Parse(audit.TimeLayout, at.String)
+	fit := true
+	text := func(i int) string {
+		text, ok := columns[i].(string)
+		fit = fit && (ok && text != "" || columns[i] == nil)
+		return text
+	}
+	number := func(i int) int64 {
+		n, ok := columns[i].(int64)
+		fit = fit && (ok && n != 0 || columns[i] == nil)
+		return n
+	}
+	e.Leaf, _ = columns[15].([]byte)
+	if e.Pruned = allNil(columns[:15]); e.Pruned {
+		e.ID = id
+		return e, nil
+	}
+	e.Entry = audit.Entry{
+		Action: text(1), Name: text(2), SecretID: number(3), Version: number(4),
+		ActorID: text(5), Proof: text(6), Plugin: text(7), Client: text(8), Source: text(9),
+		Reason: text(11), RequestID: text(12), Remote: text(13), ID: id,
+	}
+	at := text(0)
+	e.Time, err = time.Parse(audit.TimeLayout, at)
+	fit = fit && err == nil && e.Time.Format(audit.TimeLayout) == at
+	allowed, isNumber := columns[10].(int64)
+	e.Allowed = allowed == 1
+	fit = fit && isNumber && (allowed == 0 || allowed == 1)
+	if salt, ok := columns[14].([]byte); ok && fit {
+		e.Salt = salt
 	}
 	return e, nil
+}
+
+func allNil(columns []any) bool {
+	return !slices.ContainsFunc(columns, func(c any) bool { return c != nil })
 }
 
 // LogSize is the number of entries.
@@ -256,7 +290,7 @@ func (t *Tx) LogHead() (audit.Head, error) {
 		return audit.Head{}, err
 	}
 	root, err := end.tree.Root()
-	return audit.Head{Size: end.tree.Size(), Root: root}, err
+	return audit.Head{Size: end.tree.Size(), Root: root, Time: t.now.Format(audit.TimeLayout)}, err
 }
 
 // LogHashes reads hashes of the tree, for proofs.
@@ -272,41 +306,40 @@ func (t *Tx) LogEntry(id int64) (audit.Stored, bool, error) {
 }
 
 // AddLogHead keeps a signed head.
-func (t *Tx) AddLogHead(size int64, signed string) error {
+func (t *Tx) AddLogHead(head audit.Head, signed string) error {
 	return classify("keeping a head of the log", t.exec(`
 		insert into datasette_secrets_log_heads (id, time, size, signed)
 		values (1 + coalesce((select max(id) from datasette_secrets_log_heads), 0), ?, ?, ?)`,
-		t.now.Format(audit.TimeLayout), size, signed))
-}
-
-// LogHeadRow is a signed head as it is kept.
-type LogHeadRow struct {
-	ID     int64
-	Time   string // UTC, as audit.TimeLayout
-	Size   int64
-	Signed string
+		head.Time, head.Size, signed))
 }
 
 // LogHeadsAfter returns the signed heads after the one with this id, oldest
 // first, at most limit.
-func (t *Tx) LogHeadsAfter(id int64, limit int) ([]LogHeadRow, error) {
+func (t *Tx) LogHeadsAfter(id int64, limit int) ([]audit.StoredHead, error) {
 	return collect(t, "reading the heads of the log", scanHead,
 		"select id, time, size, signed from datasette_secrets_log_heads where id > ? order by id limit ?", id, limit)
 }
 
 // NewestLogHead returns the newest signed head.
-func (t *Tx) NewestLogHead() (LogHeadRow, bool, error) {
+func (t *Tx) NewestLogHead() (audit.StoredHead, bool, error) {
 	all, err := collect(t, "reading the heads of the log", scanHead,
 		"select id, time, size, signed from datasette_secrets_log_heads order by id desc limit 1")
 	if err != nil || len(all) == 0 {
-		return LogHeadRow{}, false, err
+		return audit.StoredHead{}, false, err
 	}
 	return all[0], true, nil
 }
 
-func scanHead(scan scanner) (h LogHeadRow, err error) {
-	err = scan(&h.ID, &h.Time, &h.Size, &h.Signed)
-	return h, misfit(err)
+// scanHead reads a head. What is not one has no signature that fits.
+func scanHead(scan scanner) (h audit.StoredHead, err error) {
+	var at, size, signed any
+	if err := scan(&h.ID, &at, &size, &signed); err != nil {
+		return h, misfit(err)
+	}
+	h.Time, _ = at.(string)
+	h.Size, _ = size.(int64)
+	h.Signed, _ = signed.(string)
+	return h, nil
 }
 
 // LogKey is one row of datasette_secrets_log_keys.
@@ -420,10 +453,81 @@ func (t *Tx) Prune(first, end int64) error {
 		where id >= ? and id < ?`, first, end))
 }
 
+// Stored is where a row of datasette_secrets is in its table.
+type Stored struct {
+	ID      int64
+	Name    string
+	Version int64
+	Bound   bool // this program stored or adopted it
+}
+
+// EachStored calls fn with every row of datasette_secrets, whatever is in it,
+// read in pages.
+func (d *DB) EachStored(ctx context.Context, fn func(Stored) error) error {
+	const page = 1000
+	for id, n := int64(math.MinInt64), page; n == page; {
+		err := d.View(ctx, func(t *Tx) error {
+			rows, err := collect(t, "reading the secrets", scanStored, `
+				select s.id, s.name, s.version, b.mac is not null
+				from datasette_secrets s left join datasette_secrets_bindings b on b.secret_id = s.id
+				where s.id > ? order by s.id limit ?`, id, page)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if err := fn(row); err != nil {
+					return err
+				}
+				id = row.ID
+			}
+			n = len(rows)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanStored(scan scanner) (s Stored, err error) {
+	var name, version any
+	if err := scan(&s.ID, &name, &version, &s.Bound); err != nil {
+		return s, misfit(err)
+	}
+	s.Name, _ = name.(string)
+	s.Version, _ = version.(int64)
+	return s, nil
+}
+
+// HasRow reports whether there is a row with this id.
+func (t *Tx) HasRow(id int64) (has bool, err error) {
+	err = t.tx.QueryRowContext(t.ctx, "select exists (select 1 from datasette_secrets where id = ?)", id).Scan(&has)
+	return has, classify("looking for a secret", err)
+}
+
+// beginLog makes the tables of the log, and its first entry: which rows were
+// there before it.
+func beginLog(t *Tx) error {
+	if err := makeTables(t); err != nil {
+		return err
+	}
+	size, err := t.LogSize()
+	if err != nil || size > 0 {
+		return err
+	}
+	var last int64
+	if err := t.tx.QueryRowContext(t.ctx, "select coalesce(max(id), 0) from datasette_secrets").Scan(&last); err != nil {
+		return classify("looking for the newest secret", misfit(err))
+	}
+	t.Record(audit.Entry{Action: audit.Begin, SecretID: last, Allowed: true, Reason: "the log begins"})
+	return nil
+}
+
 // ReadLog calls fn with one page of the log after the other, each read in a
 // transaction of its own, so that no other process waits for a long log.
 func (d *DB) ReadLog(ctx context.Context, limit int, fn func(LogPage) error) error {
-	for id, last := int64(0), false; !last; {
+	for id, last := int64(math.MinInt64), false; !last; {
 		var page LogPage
 		err := d.View(ctx, func(t *Tx) (err error) {
 			page, err = t.LogAfter(id, limit)

@@ -29,7 +29,7 @@ func migrations() []migration {
 		{"0003-seals", makeTables},
 		{"0004-bindings", makeTables},
 		{"0005-refused-pins", makeTables},
-		{"0006-log", makeTables},
+		{"0006-log", beginLog},
 		{"0007-clients", makeTables},
 	}
 }

@@ -237,6 +237,9 @@ func (v *Vault) retire(ctx context.Context, caller secrets.Caller, name string, 
 		if err := report.mayRetire(name, abandon); err != nil {
 			return err
 		}
+		if err := v.rewrapAllLogKeys(tx); err != nil {
+			return err
+		}
 		if err := recordKeyEvent(tx, caller, eventRetire, name, nil); err != nil {
 			return err
 		}

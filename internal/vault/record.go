@@ -27,7 +27,8 @@ const (
 	ActionSignIn      = "sign-in"
 	ActionSignOut     = "sign-out"
 	ActionCreateToken = "create-token"
-	ActionPrune       = "prune"
+	ActionPrune       = audit.Prune
+	ActionBegin       = audit.Begin
 	ActionLogKey      = "log-key" // a new key signs the log from here on
 
 	ActionClientAdd     = "client-add"

@@ -69,7 +69,12 @@ func (v *Vault) Rotate(ctx context.Context, caller secrets.Caller, progress func
 	if r.Damages > 0 {
 		failure = fmt.Errorf("%w: %d of %d rows cannot be trusted, and stay as they are", secrets.ErrIntegrity, r.Damages, r.Rows)
 	}
-	err = v.commit(ctx, func(tx *db.Tx) error { return recordKeyEvent(tx, caller, eventRotated, r.Key, failure) })
+	err = v.commit(ctx, func(tx *db.Tx) error {
+		if err := v.rewrapAllLogKeys(tx); err != nil {
+			return err
+		}
+		return recordKeyEvent(tx, caller, eventRotated, r.Key, failure)
+	})
 	if err != nil {
 		return r, err
 	}
