@@ -210,6 +210,7 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	if err := b.check(cfg); err != nil {
 		return nil, err
 	}
+	h.warnings = append(h.warnings, b.policy.Slips()...)
 	if err := b.readKeys(h.log); err != nil {
 		return nil, err
 	}
@@ -233,11 +234,21 @@ func (b *base) check(cfg Config) (err error) {
 	if _, err := b.loaded.Seals(); err != nil {
 		return err
 	}
-	b.policy, err = access.New(access.Config{
-		Permissions: b.loaded.Permissions(), Allow: b.loaded.Allow(),
-		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
-	})
+	b.policy, err = newPolicy(cfg, b.loaded, b.own)
 	return err
+}
+
+// newPolicy makes the permissions of a configuration.
+func newPolicy(cfg Config, loaded *config.Config, own config.SecretsConfig) (*access.Policy, error) {
+	rules := map[string]access.SecretConfig{}
+	for name, r := range own.Rules {
+		rules[name] = access.SecretConfig(r)
+	}
+	return access.New(access.Config{
+		Permissions: loaded.Permissions(), Allow: loaded.Allow(),
+		Root: cfg.Root, DefaultDeny: cfg.DefaultDeny,
+		Secrets: rules, TrustAsserted: own.TrustAsserted,
+	})
 }
 
 // readKeys reads the configured keys.

@@ -18,6 +18,18 @@
 // After that come restrictions. An actor who has "_r" may only do what its list
 // "a" names, on top of what the rules allow: it takes away and never grants.
 //
+// # One secret
+//
+// Two actions are about one secret. A secret may have rules of its own for
+// them, which replace permissions.ACTION for it:
+//
+//	manage-secrets     who may see and change it
+//	datasette-secret   on whose behalf it may be used; allowed by default
+//
+// An actor of whom there is only a plugin's word satisfies no rule that looks
+// at the actor, unless trust-asserted-actors says so. A secret may also have a
+// list of the programs that it is for, and then it is for no other.
+//
 // # When in doubt
 //
 // What Datasette meets with an internal error is refused here: a malformed
@@ -38,21 +50,30 @@ type Config struct {
 	Allow       any            // the block "allow"; nil when there is none
 	Root        bool           // --root: the actor root is allowed everything
 	DefaultDeny bool           // --default-deny: nothing is allowed by default
+
+	Secrets       map[string]SecretConfig // by the names of secrets
+	TrustAsserted bool                    // a plugin's word for an actor counts
 }
 
 // Policy is a configuration that has been checked. It does not change and may
 // be used by many goroutines.
 type Policy struct {
-	permissions map[string]rule
-	allow       rule
-	root        bool
-	defaultDeny bool
+	permissions   map[string]rule
+	allow         rule
+	root          bool
+	defaultDeny   bool
+	secrets       map[string]secretRules
+	managed       []string // those with a rule of their own for manage-secrets, sorted
+	trustAsserted bool
 }
 
 // New checks a configuration. The error names the first malformed block by its
 // path and says what was expected there; it never repeats a value.
 func New(c Config) (*Policy, error) {
-	p := &Policy{permissions: map[string]rule{}, root: c.Root, defaultDeny: c.DefaultDeny}
+	p := &Policy{
+		permissions: map[string]rule{}, root: c.Root, defaultDeny: c.DefaultDeny,
+		secrets: map[string]secretRules{}, trustAsserted: c.TrustAsserted,
+	}
 	for _, action := range slices.Sorted(maps.Keys(c.Permissions)) {
 		r, err := newRule("permissions."+action, c.Permissions[action])
 		if err != nil {
@@ -65,6 +86,14 @@ func New(c Config) (*Policy, error) {
 		return nil, err
 	}
 	p.allow = allow
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		if p.secrets[name], err = newSecretRules(secretPath(name), c.Secrets[name]); err != nil {
+			return nil, err
+		}
+		if p.secrets[name].manage.block != nil {
+			p.managed = append(p.managed, name)
+		}
+	}
 	return p, nil
 }
 
@@ -72,6 +101,7 @@ func New(c Config) (*Policy, error) {
 type Decision struct {
 	Allowed bool
 	Reason  string
+	Place   string // of the rule in the configuration file; empty for one that is in none
 }
 
 // Allowed tells whether an actor may do an action.
@@ -79,63 +109,59 @@ func (p *Policy) Allowed(actor secrets.Actor, action string) bool {
 	return p.Decide(actor, action).Allowed
 }
 
-// Decide answers whether an actor, nil for anonymous, may do an action, and
-// why. An action that does not exist is denied.
+// Decide answers whether an actor, nil for anonymous, may do an action that is
+// about no secret, and why. An action that does not exist is denied.
 func (p *Policy) Decide(actor secrets.Actor, action string) Decision {
+	return Conclude(action, p.Consider(actor, action))
+}
+
+// Consider is what each rule has to say on whether an actor may do an action
+// that is about no secret.
+func (p *Policy) Consider(actor secrets.Actor, action string) []Finding {
 	a, ok := find(action)
 	if !ok {
-		return Decision{Reason: fmt.Sprintf("there is no action %q", action)}
+		return []Finding{{Verdict: Denies, Rule: fmt.Sprintf("there is no action %q", action)}}
 	}
-	d := p.verdict(actor, a)
-	if d.Allowed && !withinRestrictions(actor, a) {
-		return Decision{Reason: fmt.Sprintf("this actor is restricted (_r), and %s is not on its list", action)}
-	}
-	return d
-}
-
-// verdict is the answer of the rules: the first deny, else the first allow.
-func (p *Policy) verdict(actor secrets.Actor, a Action) Decision {
-	none := Decision{Reason: "no rule allows " + a.Name}
-	found := none
-	for _, d := range p.opinions(actor, a) {
-		if !d.Allowed {
-			return d
-		}
-		if found == none {
-			found = d
-		}
-	}
-	return found
-}
-
-// opinions is what each rule that applies says, the most telling first.
-func (p *Policy) opinions(actor secrets.Actor, a Action) []Decision {
-	var ds []Decision
-	for _, r := range p.rules(a) {
-		if r.block != nil {
-			ds = append(ds, r.decide(actor))
-		}
-	}
-	if p.root && actor["id"] == "root" {
-		ds = append(ds, Decision{true, "root is allowed everything, because of --root"})
-	}
-	if a.Default && !p.defaultDeny {
-		ds = append(ds, Decision{true, a.Name + " is allowed by default"})
-	}
-	return ds
-}
-
-func (p *Policy) rules(a Action) []rule {
 	rules := []rule{p.permissions[a.Name]}
 	if a.Name == ViewInstance {
 		rules = append(rules, p.allow)
 	}
-	return rules
+	return p.findings(actor, a, rules...)
+}
+
+// findings is what some rules say of an actor whom they take for granted, and
+// after them what holds for every action; the most telling first.
+func (p *Policy) findings(actor secrets.Actor, a Action, rules ...rule) []Finding {
+	all := make([]Finding, 0, len(rules)+3)
+	for _, r := range rules {
+		if r.block != nil {
+			all = append(all, r.finding(actor))
+		}
+	}
+	if p.root && actor["id"] == "root" {
+		all = append(all, Finding{Verdict: Allows, Place: rootFlag, Rule: "root is allowed everything, because of --root"})
+	}
+	if a.Default && !p.defaultDeny {
+		all = append(all, Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"})
+	}
+	return restrict(all, actor, a)
+}
+
+// restrict adds what an actor's "_r" says, if it takes the action away.
+func restrict(all []Finding, actor secrets.Actor, a Action) []Finding {
+	if withinRestrictions(actor, a) {
+		return all
+	}
+	return append(all, Finding{
+		Verdict: Denies, Place: restrictionsPlace, Turn: "if " + a.Name + " were on it",
+		Rule: "this actor is restricted (_r), and " + a.Name + " is not on its list",
+	})
 }
 
 // withinRestrictions tells whether an actor's "_r", if it has one, leaves it
-// the action. A global action has to be in its list "a"; a "_r" that makes no
-// sense leaves nothing.
+// the action. It has to be in the list "a", also if it is about one secret: the
+// lists "d" and "r" are about databases and tables. A "_r" that makes no sense
+// leaves nothing.
 func withinRestrictions(actor secrets.Actor, a Action) bool {
 	r, restricted := actor["_r"]
 	if !restricted {

@@ -235,8 +235,11 @@ func TestReasons(t *testing.T) {
 	}
 	for _, c := range cases {
 		got := policy(t, c.config, withRoot).Decide(actorOf(tree(t, c.actor)), c.action)
-		if want := (access.Decision{Allowed: c.allowed, Reason: c.want}); got != want {
-			t.Errorf("%s %s: got %+v, want %+v", c.config, c.actor, got, want)
+		if got.Allowed != c.allowed || got.Reason != c.want {
+			t.Errorf("%s %s: got %+v, want %v: %s", c.config, c.actor, got, c.allowed, c.want)
+		}
+		if inFile := strings.HasPrefix(c.want, "permissions.") || strings.HasPrefix(c.want, "allow "); inFile != (got.Place != "") {
+			t.Errorf("%s %s: the place is %q", c.config, c.actor, got.Place)
 		}
 	}
 }
@@ -252,7 +255,7 @@ func TestActions(t *testing.T) {
 		if a.Description == "" {
 			t.Errorf("%s has no description", a.Name)
 		}
-		if a.Default != (a.Name == access.ViewInstance) {
+		if a.Default != (a.Name == access.ViewInstance || a.Name == access.DatasetteSecret) {
 			t.Errorf("%s: default %v", a.Name, a.Default)
 		}
 		if a.Name == access.ManageSecrets && a.Abbr != "" {

@@ -4,6 +4,7 @@ import "slices"
 
 // The actions of this host.
 const (
+	DatasetteSecret  = "datasette-secret"
 	ManagePlugins    = "manage-plugins"
 	ManageSecrets    = "manage-secrets"
 	ViewInstance     = "view-instance"
@@ -17,16 +18,18 @@ type Action struct {
 	Abbr        string // the short name that restrictions may use; often none
 	Description string
 	Default     bool // allowed when no rule speaks of it
+	Secret      bool // about one secret
 }
 
 // Actions returns every action, sorted by name. Names, abbreviations and
-// descriptions are those of Datasette and datasette-secrets, which know no
-// manage-plugins.
+// descriptions are those of Datasette and datasette-secrets, which know neither
+// datasette-secret nor manage-plugins.
 func Actions() []Action {
 	return []Action{
+		{Name: DatasetteSecret, Description: "Have a secret used on one's behalf", Default: true, Secret: true},
 		{Name: DebugMenu, Abbr: "dm", Description: "View debug menu items"},
 		{Name: ManagePlugins, Description: "Manage the plugins of this host"},
-		{Name: ManageSecrets, Description: "Manage Datasette secrets"},
+		{Name: ManageSecrets, Description: "Manage Datasette secrets", Secret: true},
 		{Name: PermissionsDebug, Abbr: "pd", Description: "Access permission debug tool"},
 		{Name: ViewInstance, Abbr: "vi", Description: "View Datasette instance", Default: true},
 	}

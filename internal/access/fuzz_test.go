@@ -58,7 +58,9 @@ func sharesKey(actor secrets.Actor, block map[string]any) bool {
 
 func checkPolicy(t *testing.T, actor secrets.Actor, allow any, match bool) {
 	t.Helper()
-	p, err := access.New(access.Config{Permissions: map[string]any{access.ManageSecrets: allow}, Allow: allow})
+	p, err := access.New(access.Config{
+		Permissions: map[string]any{access.ManageSecrets: allow, access.DatasetteSecret: allow}, Allow: allow,
+	})
 	if err != nil {
 		return
 	}

@@ -96,15 +96,23 @@ func kind(v any) string {
 	return "a value of another kind"
 }
 
-// decide asks the rule, which has a block, about an actor.
-func (r rule) decide(actor secrets.Actor) Decision {
-	if value, ok := r.block.(bool); ok {
-		return Decision{value, fmt.Sprintf("%s is %t", r.path, value)}
+// finding asks the rule, which has a block, about an actor.
+func (r rule) finding(actor secrets.Actor) Finding {
+	switch value, isBool := r.block.(bool); {
+	case isBool && value:
+		return Finding{Verdict: Allows, Place: r.path, Rule: r.path + " is true", Turn: "if it were false"}
+	case isBool:
+		return Finding{Verdict: Denies, Place: r.path, Rule: r.path + " is false", Turn: "if it were true"}
+	case Matches(actor, r.block):
+		return Finding{Verdict: Allows, Place: r.path, Rule: r.path + " matches " + who(actor), Turn: "if it did not match " + who(actor)}
 	}
-	if Matches(actor, r.block) {
-		return Decision{true, r.path + " matches " + who(actor)}
-	}
-	return Decision{false, r.path + " does not match " + who(actor)}
+	return Finding{Verdict: Denies, Place: r.path, Rule: r.path + " does not match " + who(actor), Turn: "if it matched " + who(actor)}
+}
+
+// looksAtActors reports whether what the rule says depends on the actor.
+func (r rule) looksAtActors() bool {
+	_, isBlock := r.block.(map[string]any)
+	return isBlock
 }
 
 func who(actor secrets.Actor) string {

@@ -162,18 +162,19 @@ func (c *Config) hidden(path string, v any) (text string, missing, err error) {
 	return text, nil, nil
 }
 
-// ownBlock is the block plugins.datasette-secrets, resolved but for its seals:
-// one of those that is not at hand is no reason not to start.
+// ownBlock is the block plugins.datasette-secrets, resolved but for its seals,
+// of which one that is not at hand is no reason not to start, and its rules,
+// which have no references.
 func (c *Config) ownBlock() (any, error) {
 	plugins, err := block(c.tree, "plugins")
 	if err != nil {
 		return nil, err
 	}
 	own, ok := plugins[Name].(map[string]any)
-	if !ok || own["seals"] == nil {
+	if !ok || own["seals"] == nil && own["secrets"] == nil {
 		return c.Plugin(Name)
 	}
 	rest := maps.Clone(own)
-	rest["seals"] = nil
+	rest["seals"], rest["secrets"] = nil, nil // not deleted: what is left could be a reference
 	return c.resolve("plugins."+Name, rest)
 }

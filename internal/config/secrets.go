@@ -23,6 +23,8 @@ type SecretsConfig struct {
 	RequireBindings bool                   // what other programs stored is refused, not adopted
 	Sandbox         string                 // SandboxEnforce, SandboxBestEffort or SandboxOff
 	Grants          map[string]PluginGrant // by the names of plugins
+	Rules           map[string]SecretRules // by the names of secrets
+	TrustAsserted   bool                   // a plugin's word for an actor counts in permissions
 	Warnings        []string               // for the operator: keys that are deprecated or not known
 }
 
@@ -47,6 +49,10 @@ func secretsKeys() []string {
 // Secrets returns the block plugins.datasette-secrets, resolved anew. No error
 // holds the key.
 func (c *Config) Secrets() (SecretsConfig, error) {
+	rules, err := c.secretRules()
+	if err != nil {
+		return SecretsConfig{}, err
+	}
 	v, err := c.ownBlock()
 	if v == nil || err != nil {
 		return SecretsConfig{Sandbox: SandboxEnforce}, err
@@ -55,7 +61,7 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 	if !ok {
 		return SecretsConfig{}, fmt.Errorf("plugins.%s: should be a mapping of names to values, not %s", Name, kind(v))
 	}
-	s := SecretsConfig{EncryptionKey: encryptionKey(b), Warnings: warnings(b)}
+	s := SecretsConfig{EncryptionKey: encryptionKey(b), Rules: rules, Warnings: warnings(b)}
 	if s.Database, err = optional[string](b, "database", "the name of a database; put it in quotes"); err != nil {
 		return SecretsConfig{}, err
 	}
@@ -63,6 +69,9 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 		s.Database = ""
 	}
 	if s.AllowUndeclared, err = optional[bool](b, "allow-undeclared", "true or false, without quotes"); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.TrustAsserted, err = optional[bool](b, "trust-asserted-actors", "true or false, without quotes"); err != nil {
 		return SecretsConfig{}, err
 	}
 	if s.PluginsDir, err = optional[string](b, "plugins-dir", "the path of a directory"); err != nil {

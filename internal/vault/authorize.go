@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"errors"
 	"fmt"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -9,18 +10,50 @@ import (
 
 // The functions of this file decide before an act whether it may be done. Each
 // returns the rule that decided, in words for the log, also when it allows.
+//
+// What is considered is a list of findings, one for each rule. A decision and
+// its explanation are both made of that list, so that they agree.
 
 // authorizeManage allows the acts of an administrator on one secret, or with
 // the name "" on the pages as a whole.
-func (v *Vault) authorizeManage(caller secrets.Caller, _ string) (reason string, err error) {
-	if caller.Plugin != "" || caller.Client != "" {
-		return refuse(secrets.ErrDenied, "plugins and clients do not manage secrets")
+func (v *Vault) authorizeManage(caller secrets.Caller, name string) (reason string, err error) {
+	return authorized(access.ManageSecrets, v.considerManage(caller, name))
+}
+
+func (v *Vault) considerManage(caller secrets.Caller, name string) []access.Finding {
+	if against := asAdministrator(caller); against != nil {
+		return against
 	}
-	decision := v.policy.Decide(caller.Actor, access.ManageSecrets)
-	if !decision.Allowed {
-		return refuse(secrets.ErrDenied, decision.Reason)
+	if name == "" {
+		return v.policy.Consider(caller.Actor, access.ManageSecrets)
 	}
-	return decision.Reason, nil
+	return v.policy.ConsiderManage(caller.Actor, name)
+}
+
+// authorizeList allows a look at the list of secrets to those who manage some,
+// and tells which of them they may see.
+func (v *Vault) authorizeList(caller secrets.Caller) (may func(name string) bool, err error) {
+	if against := asAdministrator(caller); against != nil {
+		_, err := authorized(access.ManageSecrets, against)
+		return nil, err
+	}
+	if d := v.policy.ManagesAny(caller.Actor); !d.Allowed {
+		_, err := refuse(secrets.ErrDenied, d.Reason)
+		return nil, err
+	}
+	return v.policy.Manages(caller.Actor), nil
+}
+
+// asAdministrator is what speaks against a caller as an administrator, whoever
+// the actor is.
+func asAdministrator(caller secrets.Caller) []access.Finding {
+	switch {
+	case caller.Plugin != "" || caller.Client != "":
+		return []access.Finding{{Verdict: access.Denies, Rule: "plugins and clients do not manage secrets"}}
+	case caller.Proof == secrets.ProofAsserted:
+		return []access.Finding{{Verdict: access.Denies, Rule: "somebody's word for who manages secrets is not enough"}}
+	}
+	return nil
 }
 
 // authorizeChange allows the acts of an administrator that leave a name behind:
@@ -39,22 +72,89 @@ func (v *Vault) authorizeChange(caller secrets.Caller, name string) (reason stri
 	return reason, nil
 }
 
-// authorizeUse allows a plugin to use a secret that it declared and was
-// granted, whether or not there is one.
+// authorizeUse allows a program to use a secret that is for it, on behalf of
+// its caller's actor, whether or not there is one.
 func (v *Vault) authorizeUse(caller secrets.Caller, name string) (reason string, err error) {
+	all := v.considerUse(caller, name)
+	if d := access.Conclude(access.DatasetteSecret, all); d.Allowed && d.Place == "" {
+		return grantOf(caller), nil // which says more than that no rule forbids it
+	}
+	return authorized(access.DatasetteSecret, all)
+}
+
+// grantOf is the rule by which a program has what it was granted.
+func grantOf(caller secrets.Caller) string {
 	if caller.Client != "" {
-		return v.authorizeClient(caller, name)
+		return "granted to this client"
+	}
+	return "granted to this plugin"
+}
+
+func (v *Vault) considerUse(caller secrets.Caller, name string) []access.Finding {
+	return append(v.considerProgram(caller, name), v.policy.ConsiderUse(caller, name)...)
+}
+
+// mayHave reports whether a program may use a secret at all, whoever is its
+// caller's actor: that is enough to be told whether the secret is set.
+func (v *Vault) mayHave(caller secrets.Caller, name string) bool {
+	return access.Refused(v.considerProgram(caller, name)) == nil
+}
+
+// considerProgram is what speaks for and against the caller's plugin or client:
+// that it declared the secret, that the secret's lists do not leave it out, and
+// that an administrator approved it.
+func (v *Vault) considerProgram(caller secrets.Caller, name string) []access.Finding {
+	if caller.Client != "" {
+		return append([]access.Finding{v.considerClient(caller, name)}, v.policy.ConsiderProgram(caller, name)...)
 	}
 	if caller.Plugin == "" || isClient(caller.Plugin) {
-		return refuse(secrets.ErrDenied, "only plugins and clients read values")
+		return []access.Finding{{Verdict: access.Denies, Rule: "only plugins and clients read values"}}
 	}
-	if !v.declarations.Load().declaredBy(caller.Plugin, name) {
-		return secrets.ErrNotDeclared.Error(), secrets.ErrNotDeclared
+	all := make([]access.Finding, 0, 8)
+	if v.declarations.Load().declaredBy(caller.Plugin, name) {
+		all = append(all, access.Finding{Verdict: access.Passes, Rule: "this plugin declared the secret"})
+	} else {
+		all = append(all, access.Finding{
+			Verdict: access.Denies, Class: secrets.ErrNotDeclared, Rule: secrets.ErrNotDeclared.Error(),
+			Place: "the plugin " + caller.Plugin, Turn: "if it declared the secret",
+		})
 	}
-	if !v.granted(caller.Plugin, Request{RequestSecret, name}) {
-		return secrets.ErrNotApproved.Error(), secrets.ErrNotApproved
+	all = append(all, v.policy.ConsiderProgram(caller, name)...)
+	if v.granted(caller.Plugin, Request{RequestSecret, name}) {
+		return append(all, access.Finding{Verdict: access.Passes, Rule: grantOf(caller)})
 	}
-	return "granted to this plugin", nil
+	return append(all, access.Finding{
+		Verdict: access.Denies, Class: secrets.ErrNotApproved, Rule: secrets.ErrNotApproved.Error(),
+		Place: "datasette-secrets plugin approve " + caller.Plugin + " --secret " + name, Turn: "if an administrator ran it",
+	})
+}
+
+// considerClient is what speaks for or against a client, whoever its caller's
+// actor is.
+func (v *Vault) considerClient(caller secrets.Caller, name string) access.Finding {
+	reason, err := v.authorizeClient(caller, name)
+	if err == nil {
+		return access.Finding{Verdict: access.Passes, Rule: reason}
+	}
+	f := access.Finding{Verdict: access.Denies, Rule: reason, Place: "the client " + caller.Client}
+	for _, class := range []error{secrets.ErrNotDeclared, secrets.ErrNotApproved} {
+		if errors.Is(err, class) {
+			f.Class, f.Turn = class, "if it were granted the secret"
+		}
+	}
+	return f
+}
+
+// authorized makes a decision of findings.
+func authorized(action string, all []access.Finding) (reason string, err error) {
+	d := access.Conclude(action, all)
+	if d.Allowed {
+		return d.Reason, nil
+	}
+	if f := access.Refused(all); f != nil && f.Class != nil {
+		return d.Reason, f.Class
+	}
+	return refuse(secrets.ErrDenied, d.Reason)
 }
 
 // refuse returns a reason alone, and an error of a class that gives it.

@@ -25,10 +25,10 @@ type Found struct {
 }
 
 // Get returns the value of a secret to a plugin that declared it and was
-// granted it. That is recorded before the value is returned, and so is a
+// granted it, on behalf of an actor who may have it used. That is recorded before the value is returned, and so is a
 // refusal; a value from the database counts as used by the caller's actor.
 //
-// The errors are ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
+// The errors are ErrDenied, ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
 	reason, err := v.authorizeUse(caller, name)
@@ -81,8 +81,8 @@ func (o opened) found() Found {
 	return Found{Value: o.value, Source: SourceDatabase, Version: o.row.Version}
 }
 
-// CanAccess reports whether Get would be allowed, whether or not the secret is
-// set. It leaves no trace.
+// CanAccess reports whether Get would be allowed, by the same rules, whether or
+// not the secret is set. It leaves no trace.
 func (v *Vault) CanAccess(_ context.Context, caller secrets.Caller, name string) (bool, error) {
 	_, err := v.authorizeUse(caller, name)
 	return err == nil, nil
@@ -97,13 +97,14 @@ type Status struct {
 }
 
 // Status returns the status of every secret that the calling plugin declared,
-// in its order. One that it may not use is never set. It leaves no trace.
+// in its order. One that is not for it is never set; on whose behalf it may be
+// used does not matter here. It leaves no trace.
 func (v *Vault) Status(ctx context.Context, caller secrets.Caller) ([]Status, error) {
 	var all []Status
 	declared := v.declarations.Load().plugins[caller.Plugin]
 	err := v.db.View(ctx, func(tx *db.Tx) error {
 		for _, d := range declared {
-			if _, err := v.authorizeUse(caller, d.Name); err != nil {
+			if !v.mayHave(caller, d.Name) {
 				all = append(all, Status{Name: d.Name})
 				continue
 			}

@@ -66,13 +66,15 @@ type Version struct {
 	Damage     error // ErrIntegrity when it cannot be trusted
 }
 
-// List returns every secret that is declared or stored, sorted by name.
+// List returns every secret that is declared or stored and that the caller may
+// manage, sorted by name. It is refused to who manages none.
 func (v *Vault) List(ctx context.Context, caller secrets.Caller) ([]Secret, error) {
-	if _, err := v.authorizeManage(caller, ""); err != nil {
+	may, err := v.authorizeList(caller)
+	if err != nil {
 		return nil, err
 	}
 	var rows []db.Row
-	err := v.db.View(ctx, func(tx *db.Tx) (err error) {
+	err = v.db.View(ctx, func(tx *db.Tx) (err error) {
 		rows, err = tx.NewestOfAll()
 		return err
 	})
@@ -84,10 +86,13 @@ func (v *Vault) List(ctx context.Context, caller secrets.Caller) ([]Secret, erro
 	stored := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		stored[row.Name] = true
+		if !may(row.Name) {
+			continue
+		}
 		all = append(all, v.describe(declared, row.Name, row))
 	}
 	for _, d := range declared.merged {
-		if !stored[d.Name] {
+		if !stored[d.Name] && may(d.Name) {
 			all = append(all, v.describe(declared, d.Name, db.Row{}))
 		}
 	}
