@@ -43,6 +43,7 @@ func Pages() []any {
 	return []any{
 		&listPage{}, &secretPage{}, &deletePage{}, &restorePage{}, &homePage{}, &pluginsPage{}, &decidePage{}, &historyPage{},
 		&dataPage{}, &tablePage{}, &signInPage{}, &unsealPage{}, &logoutPage{}, &tokenPage{},
+		&logPage{}, &entryPage{},
 		&failurePage{}, &forbiddenPage{}, &originPage{},
 	}
 }

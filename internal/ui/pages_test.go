@@ -89,7 +89,7 @@ func fillEmbedded(v reflect.Value, text string) {
 // checkFrame looks at what every page must have.
 func checkFrame(t *testing.T, body string) {
 	t.Helper()
-	for _, once := range []string{"<!DOCTYPE html>", `<html lang="en">`, "<title>", "<h1>", `<main id="content"`, `class="skip-link"`, `<section class="content">`, `<header class="hd">`, `<footer class="ft">`, "</html>"} {
+	for _, once := range []string{"<!DOCTYPE html>", `<html lang="en">`, "\n<title>", "<h1>", `<main id="content"`, `class="skip-link"`, `<section class="content">`, `<header class="hd">`, `<footer class="ft">`, "</html>"} {
 		if n := strings.Count(body, once); n != 1 {
 			t.Errorf("%q is there %d times in:\n%s", once, n, body)
 		}

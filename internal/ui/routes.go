@@ -24,6 +24,13 @@ func (s *site) routes() []route {
 		{path: "/-/", get: s.home},
 
 		{path: "/-/secrets", get: s.listSecrets, any: true},
+		{path: logPath, get: s.showLog},
+		{path: logPath + ".json", get: s.logJSON},
+		{path: logPath + ".csv", get: s.logCSV},
+		{path: logPath + "/{id:[^/]+}", get: s.showEntry},
+		{path: "/-/secrets/log", get: s.secretOr(s.showLog), post: s.changeSecret, any: true},
+		{path: "/-/secrets/log.json", get: s.secretOr(s.logJSON), post: s.changeSecret, any: true},
+		{path: "/-/secrets/log.csv", get: s.secretOr(s.logCSV), post: s.changeSecret, any: true},
 		{path: "/-/secrets/{name:[^/]+}", get: s.showSecret, post: s.changeSecret, any: true},
 		{path: "/-/secrets/{name:[^/]+}/-/delete", get: s.confirmDelete, post: s.deleteSecret},
 		{path: "/-/secrets/{name:[^/]+}/-/restore", get: s.confirmRestore, post: s.restoreSecret},

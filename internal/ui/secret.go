@@ -39,6 +39,16 @@ type secretPage struct {
 	History     []historyRow
 	MoreHistory bool   // there are older versions
 	Damage      string // why the stored value cannot be trusted
+	secretLog
+}
+
+// secretLog is what the log says of a secret.
+type secretLog struct {
+	Uses     chart
+	Log      entryTable
+	LogURL   string
+	MoreLog  bool // there are older entries
+	LogFails bool // it cannot be read for now
 }
 
 func (secretPage) file() string { return "secret.html" }
@@ -107,8 +117,26 @@ func (s *site) secretPage(r *request, v vault.Secret, versions []vault.Version) 
 	for _, version := range versions {
 		page.History = append(page.History, s.historyRow(v.Name, version))
 	}
+	page.secretLog = s.logOf(r, v.Name)
 	page.named(s.namesOf(r, peopleOf(v, versions)))
 	return page
+}
+
+// logOf reads the newest entries about a secret, and draws its uses. The rest of
+// the page is of use without.
+func (s *site) logOf(r *request, name string) secretLog {
+	l := secretLog{LogURL: s.nameLogURL(name), Log: entryTable{Label: "Log", Caption: "The newest entries of the audit log about this secret. Times are in UTC."}}
+	found, err := s.Vault.OlderLog(r.Context(), r.caller, vault.LogFilter{Name: name}, 0, secretLogSize)
+	if err == nil {
+		l.Uses, err = s.usesOf(r, name)
+	}
+	if err != nil {
+		s.Log.Warn("reading the log of a secret failed", "path", r.path, "error", err)
+		l.LogFails = true
+		return l
+	}
+	l.Log.Rows, l.MoreLog = s.entryRows(r, found.Entries), found.More
+	return l
 }
 
 // isOneLine reports whether values are entered in a field that hides what is

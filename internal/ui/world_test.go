@@ -31,6 +31,7 @@ const testKey = "-LujHtwFWGaBpznrV1zduoZBmCnMOW7J0H5hmeXgAVo="
 // world is the pages over a real vault in a temporary file.
 type world struct {
 	t       testing.TB
+	dir     string // of the database
 	db      *db.DB
 	vault   *vault.Vault
 	signer  signing.Signer
@@ -59,9 +60,9 @@ func newWorld(t testing.TB, change ...func(*options)) *world {
 	for _, f := range change {
 		f(&o)
 	}
-	w := &world{t: t, signer: signing.New("1"), log: &buffer{}, now: time.Date(2026, 7, 14, 10, 11, 12, 0, time.UTC)}
+	w := &world{t: t, dir: t.TempDir(), signer: signing.New("1"), log: &buffer{}, now: time.Date(2026, 7, 14, 10, 11, 12, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
-	file, _, err := db.Open(context.Background(), filepath.Join(t.TempDir(), "internal.db"), clock)
+	file, _, err := db.Open(context.Background(), filepath.Join(w.dir, "internal.db"), clock)
 	ok(t, err)
 	t.Cleanup(func() { _ = file.Close() })
 	w.db = file
