@@ -36,6 +36,11 @@ const (
 	PluginDisabled PluginState = "disabled" // turned off by an administrator
 )
 
+// PluginStates returns every state, in the order of a plugin's life.
+func PluginStates() []PluginState {
+	return []PluginState{PluginPending, PluginStarting, PluginReady, PluginDegraded, PluginBackoff, PluginFailed, PluginStopped, PluginDisabled}
+}
+
 // PluginStatus is what the host knows of one plugin, for /-/plugins.
 type PluginStatus struct {
 	Name       string // the file name without "datasette-secrets-plugin-"

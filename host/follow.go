@@ -24,6 +24,7 @@ func (h *Host) follow(ctx context.Context, d decider) {
 		case <-ticker.C:
 		}
 		err := errors.Join(d.door.Refresh(ctx), d.door.RefreshKeys(ctx))
+		h.pulse.noteRead(err)
 		if err != nil && !failing && ctx.Err() == nil {
 			h.log.Warn("looking for what other processes changed failed and is tried again", "error", err)
 		}

@@ -37,6 +37,7 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/hsm"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
+	"github.com/datasette-secrets/datasette-secrets/internal/metrics"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginhost"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
@@ -121,6 +122,8 @@ type Host struct {
 	settings  config.Settings
 	rootToken string
 	warnings  []string
+	metrics   *metrics.Metrics // nil: nothing is counted
+	pulse     pulse
 	temporary string // folder to remove at Close, or empty
 
 	background sync.WaitGroup
@@ -217,6 +220,7 @@ func (h *Host) prepare(ctx context.Context, cfg Config) (*base, error) {
 	if err := h.openDatabase(ctx, cfg, b.own.Database, files); err != nil {
 		return nil, err
 	}
+	h.observe(b.own.Metrics)
 	if cfg.Development != nil && b.keys == nil && h.Ephemeral() {
 		if err := b.throwaway(); err != nil {
 			return nil, err
@@ -354,7 +358,7 @@ func (h *Host) startPlugins(ctx context.Context, cfg Config, loaded *config.Conf
 	grantOwn(granted, programs)
 	h.plugins, err = pluginhost.Start(ctx, pluginhost.Config{
 		Dir: folder, Programs: programs, Vault: door, Signer: h.signer, Settings: pluginSettings(loaded),
-		Log: h.log, HostVersion: Version, LookupEnv: cfg.LookupEnv,
+		Log: h.log, Metrics: h.metrics, HostVersion: Version, LookupEnv: cfg.LookupEnv,
 		Entry: cfg.Entry, Sandbox: sandbox.Mode(own.Sandbox), Grants: granted, Timings: cfg.Development.timings(),
 	})
 	return err
@@ -402,7 +406,8 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 		Databases: describe(b.files), Ephemeral: h.Ephemeral(), Development: cfg.Development != nil,
 		Versions:      ui.Versions{Host: Version, Note: cfg.VersionNote, Go: runtime.Version(), SQLite: sqlite},
 		StartWarnings: h.warnings,
-		Log:           h.log, Now: time.Now,
+		Metrics:       h.metrics, Readiness: h.readiness,
+		Log: h.log, Now: time.Now,
 	})
 	return nil
 }

@@ -228,8 +228,19 @@ func TestPluginCannotApproveItself(t *testing.T) {
 	command(t, dir, "plugin", "restart", "intruder")
 	eventually(t, "the intruder has tried again", func() bool { return strings.Count(host.Stderr.String(), "tried everything") == 2 })
 	log := host.Stderr.String()
-	for _, m := range regexp.MustCompile(`msg="tried ([a-z ]+)" .*result="?(.*?)"?\n`).FindAllStringSubmatch(log, -1) {
-		what, result := m[1], m[2]
+	for line := range strings.Lines(log) {
+		var said struct {
+			Msg    string
+			Fields struct{ Result string }
+		}
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		what, tried := strings.CutPrefix(said.Msg, "tried ")
+		if !tried || what == "everything" {
+			continue
+		}
+		result := said.Fields.Result
 		good := regexp.MustCompile(map[string]string{
 			"the secret":       `approve this first`,
 			"the secret again": `approve this first`,

@@ -23,6 +23,7 @@ func direct() map[string]string {
 		"github.com/mattn/go-sqlite3":               "SQLite",
 		"github.com/microcosm-cc/bluemonday":        "the few tags allowed in descriptions",
 		"github.com/miekg/pkcs11":                   "HSMs, smart cards and TPMs, through their makers' modules",
+		"github.com/prometheus/client_golang":       "metrics: the format, histograms, and the figures of the process and of Go",
 		"github.com/rogpeppe/go-internal":           "tests: scripts for the command line",
 		"github.com/spf13/cobra":                    "commands, flags and shell completion",
 		"go.yaml.in/yaml/v3":                        "the syntax of YAML; its meaning is ours",

@@ -32,6 +32,7 @@ func floors() map[string]int {
 		"internal/control":       2,
 		"internal/db":            2,
 		"internal/keyring":       2,
+		"internal/metrics":       2,
 		"internal/pluginwire":    2,
 		"internal/sandbox":       2,
 		"internal/seal":          2,

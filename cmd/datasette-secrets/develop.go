@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -51,12 +50,4 @@ func (f *developFlags) development() *host.Development {
 		return nil
 	}
 	return &host.Development{Programs: f.plugins}
-}
-
-// log writes what happens: for an author in the form that is read with ease.
-func (f *developFlags) log(sys system) *slog.Logger {
-	if !f.dev {
-		return newLog(sys.stderr)
-	}
-	return slog.New(newAuthorLog(sys.stderr, sys.coloursOn(sys.stderr)))
 }

@@ -22,7 +22,7 @@ func newPlugins(sys system) *cobra.Command {
 		Use:   "plugins",
 		Short: "Start the plugins once and print what became of them, as JSON",
 		RunE: func(cmd *cobra.Command, files []string) error {
-			opened, err := host.Open(cmd.Context(), flags.config(sys, files, newLog(sys.stderr)))
+			opened, err := host.Open(cmd.Context(), flags.config(sys, files, newLog(sys)))
 			if err != nil {
 				return err
 			}

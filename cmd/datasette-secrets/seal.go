@@ -48,7 +48,7 @@ the terminal.`,
 // withKeys opens the database for a command about keys.
 func withKeys(cmd *cobra.Command, sys system, flags *databaseFlags, files []string, run func(ctx context.Context, k *host.Keys) error) error {
 	ctx := cmd.Context()
-	log := newLog(sys.stderr)
+	log := newLog(sys)
 	cfg := flags.config(sys, files)
 	cfg.Log, cfg.Entry, cfg.HelperEnv = log, sys.entry, helperEnv(sys.environ)
 	keys, err := host.OpenKeys(ctx, cfg)

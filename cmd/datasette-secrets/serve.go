@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,6 +28,7 @@ type serveFlags struct {
 	listenFlags
 	getFlags
 	developFlags
+	logFlags
 	helpSettings bool
 }
 
@@ -61,6 +61,7 @@ func newServe(sys system) *cobra.Command {
 	flags.listenFlags.add(cmd)
 	flags.getFlags.add(cmd)
 	flags.developFlags.add(cmd)
+	flags.logFlags.add(cmd)
 	cmd.Flags().BoolVar(&flags.helpSettings, "help-settings", false, "list the settings for -s and exit")
 	flags.ignoredFlags.add(cmd)
 	return cmd
@@ -98,7 +99,10 @@ func (f *serveFlags) run(ctx context.Context, sys system, files []string) error 
 	if err := f.developFlags.check(f.listenFlags); err != nil {
 		return err
 	}
-	log := f.developFlags.log(sys)
+	if err := f.logFlags.check(); err != nil {
+		return err
+	}
+	log := f.logFlags.open(sys, f.dev)
 	cfg := f.config(sys, files, log)
 	cfg.Development = f.development()
 	cfg.Commands = f.getFlags.path == ""
@@ -259,9 +263,4 @@ func (f *serveFlags) announce(sys system, log *slog.Logger, opened *host.Host, b
 		where = "unix socket " + f.uds
 	}
 	log.Info("serving on " + where + " (press CTRL+C to quit)")
-}
-
-// newLog writes what happens for people, one line each.
-func newLog(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, nil))
 }

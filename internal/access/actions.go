@@ -10,6 +10,7 @@ const (
 	ViewInstance     = "view-instance"
 	PermissionsDebug = "permissions-debug"
 	DebugMenu        = "debug-menu"
+	ViewMetrics      = "view-metrics"
 )
 
 // Action is something that an actor may be allowed to do.
@@ -22,8 +23,8 @@ type Action struct {
 }
 
 // Actions returns every action, sorted by name. Names, abbreviations and
-// descriptions are those of Datasette and datasette-secrets, which know neither
-// datasette-secret nor manage-plugins.
+// descriptions are those of Datasette and datasette-secrets, which know no
+// datasette-secret, manage-plugins and view-metrics.
 func Actions() []Action {
 	return []Action{
 		{Name: DatasetteSecret, Description: "Have a secret used on one's behalf", Default: true, Secret: true},
@@ -32,6 +33,7 @@ func Actions() []Action {
 		{Name: ManageSecrets, Description: "Manage Datasette secrets", Secret: true},
 		{Name: PermissionsDebug, Abbr: "pd", Description: "Access permission debug tool"},
 		{Name: ViewInstance, Abbr: "vi", Description: "View Datasette instance", Default: true},
+		{Name: ViewMetrics, Description: "View the metrics of this host"},
 	}
 }
 

@@ -22,6 +22,7 @@ type SecretsConfig struct {
 	PluginsDir      string                 // empty: none
 	RequireBindings bool                   // what other programs stored is refused, not adopted
 	Sandbox         string                 // SandboxEnforce, SandboxBestEffort or SandboxOff
+	Metrics         bool                   // /-/metrics answers
 	Grants          map[string]PluginGrant // by the names of plugins
 	Rules           map[string]SecretRules // by the names of secrets
 	TrustAsserted   bool                   // a plugin's word for an actor counts in permissions
@@ -42,7 +43,7 @@ func secretsKeys() []string {
 	return []string{
 		hyphenKey, "database", "allow-undeclared", "plugins-dir",
 		"plugins", "secrets", "log", "audit", "bindings", "sandbox", "seals",
-		"trust-asserted-actors", "host", "token", "mode", "offline",
+		"trust-asserted-actors", "metrics", "host", "token", "mode", "offline",
 	}
 }
 
@@ -81,6 +82,9 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 		return SecretsConfig{}, err
 	}
 	if s.Sandbox, err = sandboxMode(b["sandbox"]); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.Metrics, err = optional[bool](b, "metrics", "true or false, without quotes"); err != nil {
 		return SecretsConfig{}, err
 	}
 	var more []string

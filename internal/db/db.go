@@ -45,7 +45,8 @@ type DB struct {
 	observe *sql.DB // one connection, for Changes
 	now     func() time.Time
 	group   group
-	end     logEnd // as far as this process knows; used by whoever has the turn
+	end     logEnd                                           // as far as this process knows; used by whoever has the turn
+	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }
 
 // Tx is one transaction. Its methods are the statements of this package; it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
@@ -110,7 +111,11 @@ func (d *DB) commit(ctx context.Context, changes []*change) {
 	if len(changes) == 0 {
 		return // somebody else had the turn in between, and took them
 	}
+	began := time.Now()
 	err := d.runAll(ctx, changes)
+	if d.told != nil {
+		d.told(len(changes), time.Since(began), err)
+	}
 	for _, c := range changes {
 		if c.err == nil {
 			c.err = err

@@ -59,6 +59,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/metrics"
 	"github.com/datasette-secrets/datasette-secrets/internal/rundir"
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
@@ -100,6 +101,9 @@ type Config struct {
 	// the network are told which proxies and certificates that is used with,
 	// and no plugin is told more. It may be nil: then there are none.
 	LookupEnv func(name string) (string, bool)
+
+	// Metrics counts what plugins ask for. It may be nil.
+	Metrics *metrics.Metrics
 
 	// HostVersion is told to the plugins.
 	HostVersion string
@@ -206,6 +210,18 @@ func (h *Host) firstStarts(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Started reports whether every plugin was ready once, or failed.
+func (h *Host) Started() bool {
+	for _, s := range h.plugins {
+		select {
+		case <-s.tried:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // Status tells where each plugin stands, sorted by name. It never waits for

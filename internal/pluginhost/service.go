@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/metrics"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
@@ -34,6 +36,7 @@ type service struct {
 	batches  chan struct{} // one for each GetSecrets that is being answered
 	watches  *bucket
 	redactor *redactor
+	metrics  *metrics.Metrics // may be nil
 	log      *slog.Logger
 }
 
@@ -47,6 +50,7 @@ func newService(cfg Config, l *launch) *service {
 		batches:  make(chan struct{}, maxBatches),
 		watches:  newBucket(watchRate, watchBurst, time.Now),
 		redactor: l.runner.journal.redactor,
+		metrics:  cfg.Metrics,
 		log:      l.log,
 	}
 }
@@ -64,26 +68,37 @@ func (s *service) caller(actorID, token string) (secrets.Caller, error) {
 		if err != nil || secrets.Actor(actor).ID() != actorID {
 			return secrets.Caller{}, fmt.Errorf("%w: the actor's token does not prove this actor, or not any more", secrets.ErrDenied)
 		}
-		return secrets.Caller{Plugin: s.plugin, Actor: actor, Proof: secrets.ProofProven}, nil
+		return secrets.Caller{Plugin: s.plugin, Actor: actor, Proof: secrets.ProofProven, RequestID: requestID()}, nil
 	}
-	caller := secrets.Caller{Plugin: s.plugin, Actor: secrets.NewActor(actorID)}
+	caller := secrets.Caller{Plugin: s.plugin, Actor: secrets.NewActor(actorID), RequestID: requestID()}
 	if caller.Actor != nil {
 		caller.Proof = secrets.ProofAsserted
 	}
 	return caller, nil
 }
 
+// requestID is a number for one call, by which the entries of a GetSecrets in
+// the audit log belong together.
+func requestID() string { return rand.Text()[:13] }
+
 // GetSecret implements pluginpb.SecretsServer.
 func (s *service) GetSecret(ctx context.Context, r *pluginpb.GetSecretRequest) (*pluginpb.GetSecretResponse, error) {
-	caller, err := s.caller(r.GetActorId(), r.GetActorToken())
-	if err != nil {
-		return nil, err
-	}
-	found, err := s.vault.Get(ctx, caller, r.GetName())
+	began := time.Now()
+	found, err := s.get(ctx, r)
+	s.metrics.Read(s.plugin, err)
+	s.metrics.ReadTook(time.Since(began))
 	if err != nil {
 		return nil, err
 	}
 	return s.release(r.GetName(), found), nil
+}
+
+func (s *service) get(ctx context.Context, r *pluginpb.GetSecretRequest) (vault.Found, error) {
+	caller, err := s.caller(r.GetActorId(), r.GetActorToken())
+	if err != nil {
+		return vault.Found{}, err
+	}
+	return s.vault.Get(ctx, caller, r.GetName())
 }
 
 // release hands a value to the plugin.
@@ -110,12 +125,16 @@ func (s *service) GetSecrets(ctx context.Context, r *pluginpb.GetSecretsRequest)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	began := time.Now()
 	results, err := s.vault.GetMany(ctx, caller, r.GetNames())
+	s.metrics.ReadTook(time.Since(began))
 	if err != nil {
+		s.metrics.Read(s.plugin, err)
 		return nil, err
 	}
 	response := &pluginpb.GetSecretsResponse{}
 	for _, result := range results {
+		s.metrics.Read(s.plugin, result.Err)
 		answer := &pluginpb.SecretResult{Name: result.Name}
 		if result.Err == nil {
 			answer.Found = s.release(result.Name, result.Found)

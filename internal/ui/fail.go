@@ -97,7 +97,7 @@ func (s *site) fail(w http.ResponseWriter, r *request, err error) {
 	case !known:
 		p = s.internal(r, err)
 	case p.status >= http.StatusInternalServerError:
-		s.Log.Warn("request failed", "method", r.Method, "path", r.path, "error", err)
+		s.Log.Warn("request failed", "request", r.caller.RequestID, "method", r.Method, "path", escapeRaw(r.path), "error", err)
 	}
 	switch {
 	case wantsJSON(r, p.status):
@@ -115,7 +115,7 @@ func (s *site) fail(w http.ResponseWriter, r *request, err error) {
 // not logged: the one of /-/auth-token is a credential.
 func (s *site) internal(r *request, err error) problem {
 	id := incident()
-	s.Log.Error("request failed", "incident", id, "method", r.Method, "path", r.path, "error", err)
+	s.Log.Error("request failed", "incident", id, "request", r.caller.RequestID, "method", r.Method, "path", escapeRaw(r.path), "error", err)
 	return problem{
 		status: http.StatusInternalServerError,
 		text:   "Something went wrong inside this host. It was written to its log as incident " + id + ".",

@@ -17,7 +17,9 @@ import (
 func (s *site) sameOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if reason := s.foreign(r); reason != "" {
-			s.fail(w, &request{Request: r, path: rawPath(r)}, &foreignError{reason})
+			foreign := &request{Request: r, path: rawPath(r)}
+			foreign.note(w)
+			s.fail(w, foreign, &foreignError{reason})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -120,7 +120,7 @@ func (s *site) pageProblem(w http.ResponseWriter, r *request, plugin string, err
 	case errors.Is(err, secrets.ErrNotFound):
 		return s.notFound(w, r)
 	case errors.Is(err, secrets.ErrUnavailable):
-		s.Log.Warn("a page of a plugin failed", "plugin", plugin, "method", r.Method, "path", r.path, "error", err)
+		s.Log.Warn("a page of a plugin failed", "plugin", plugin, "method", r.Method, "path", escapeRaw(r.path), "error", err)
 		return &problem{
 			status: http.StatusServiceUnavailable,
 			text:   "The plugin " + plugin + " does not answer.",
@@ -136,7 +136,7 @@ func (s *site) passOn(w http.ResponseWriter, r *request, plugin string, response
 	if location := response.Header.Get("Location"); location != "" {
 		address, err := s.pluginLocation(r, plugin, location)
 		if err != nil {
-			s.Log.Warn("a page of a plugin leads where it may not", "plugin", plugin, "path", r.path, "reason", err)
+			s.Log.Warn("a page of a plugin leads where it may not", "plugin", plugin, "path", escapeRaw(r.path), "reason", err)
 			return &problem{status: http.StatusBadGateway, text: "The plugin " + plugin + " leads to an address outside its pages."}
 		}
 		h.Set("Location", address)
@@ -158,7 +158,7 @@ func (s *site) passOn(w http.ResponseWriter, r *request, plugin string, response
 		return nil
 	}
 	if err := stream(w, response.Body); err != nil {
-		s.Log.Warn("a page of a plugin ended early", "plugin", plugin, "path", r.path)
+		s.Log.Warn("a page of a plugin ended early", "plugin", plugin, "path", escapeRaw(r.path))
 		panic(http.ErrAbortHandler) // so that nobody takes it for the whole page
 	}
 	return nil

@@ -24,6 +24,9 @@ func (s *site) handle(serve handler) http.Handler {
 		r, err := s.identify(hr)
 		if err == nil {
 			s.askPlugins(r)
+		}
+		r.note(w)
+		if err == nil {
 			err = s.guard(serve, w, r)
 		}
 		if err != nil {
@@ -36,6 +39,7 @@ func (s *site) handle(serve handler) http.Handler {
 func (s *site) handleFile(serve handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r := &request{Request: hr, path: rawPath(hr)}
+		r.note(w)
 		if err := s.guard(serve, w, r); err != nil {
 			s.fail(w, r, err)
 		}

@@ -64,6 +64,10 @@ func (s *site) routes() []route {
 		{path: "/-/actions", get: s.actionsPage},
 		{path: "/-/actions.json", get: s.actionsJSON},
 
+		{path: "/-/healthz", get: s.healthz, file: true},
+		{path: "/-/readyz", get: s.readyz, file: true},
+		{path: "/-/metrics", get: s.metricsPage},
+
 		{path: "/-/plugins/{plugin:[^/]+}/{below:.*}", all: s.pluginPage},
 
 		{path: "/-/static/{file:[^/]+}", get: s.static, file: true},
@@ -76,11 +80,11 @@ func (s *site) routes() []route {
 func (s *site) router() http.Handler {
 	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, row := range s.routes() {
+		handle := s.handle
 		if row.file {
-			m.Handle(row.path, s.handleFile(row.serve))
-			continue
+			handle = s.handleFile
 		}
-		m.Handle(row.path, s.handle(row.serve))
+		m.Handle(row.path, onRoute(row.path, handle(row.serve)))
 	}
 	m.NotFoundHandler = s.handle(s.notFound)
 	return m

@@ -2,6 +2,7 @@
 //
 // # How a request travels
 //
+//	observe    gives it a number, and counts and logs its answer (observe.go)
 //	headers    the security headers, on every response
 //	sameOrigin a change that another site's page sent is refused (origin.go)
 //	path       base_url is taken off; the raw, still encoded path is kept (path.go)
@@ -26,6 +27,7 @@
 package ui
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -33,6 +35,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/metrics"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -53,6 +56,11 @@ type Config struct {
 
 	RootToken   string // what /-/auth-token accepts, once; empty: nothing
 	RootEnabled bool   // the host was started with --root
+
+	Metrics *metrics.Metrics // what /-/metrics shows; nil: there is no such page
+	// Readiness says what this host lacks to do its work, for /-/readyz. A nil
+	// Readiness finds nothing.
+	Readiness func(context.Context) []Check
 
 	Databases     []Database // attached databases
 	Ephemeral     bool       // secrets are lost when the host stops
@@ -92,7 +100,7 @@ type Versions struct {
 // Handler returns the handler of all pages.
 func Handler(cfg Config) http.Handler {
 	s := newSite(cfg.withDefaults())
-	return s.headers(s.sameOrigin(s.normalize(s.router())))
+	return s.observe(s.headers(s.sameOrigin(s.normalize(s.router()))))
 }
 
 func (c Config) withDefaults() Config {
@@ -101,6 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Plugins == nil {
 		c.Plugins = func() []secrets.PluginStatus { return nil }
+	}
+	if c.Readiness == nil {
+		c.Readiness = func(context.Context) []Check { return nil }
 	}
 	c.Hooks = c.Hooks.withDefaults()
 	if c.Log == nil {

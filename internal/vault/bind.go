@@ -223,10 +223,14 @@ func distrust(row db.Row, err error) error {
 func (v *Vault) recordDamage(err error) error {
 	var d *damage
 	if errors.Is(err, secrets.ErrIntegrity) && errors.As(err, &d) {
+		v.damages.Add(1)
 		v.log.Error("a stored secret cannot be trusted", "secret", d.row.Name, "version", d.row.Version, "row", d.row.ID, "error", err)
 	}
 	return err
 }
+
+// Damages is how often this vault met a stored secret that cannot be trusted.
+func (v *Vault) Damages() int64 { return v.damages.Load() }
 
 // read runs an act that reads rows with the keys. A row that needs a key which
 // the vault does not have is read again if there are new keys by now.

@@ -66,6 +66,8 @@ type Vault struct {
 	declarations    atomic.Pointer[declarations]
 	approvals       atomic.Pointer[approvals]
 
+	damages atomic.Int64
+
 	settling sync.Mutex // held while the two above are replaced
 	changes  int64      // of the database, when approvals were last read by Refresh
 

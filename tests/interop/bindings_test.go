@@ -49,7 +49,7 @@ func TestRowsOfPythonAreAdopted(t *testing.T) {
 		}
 	}
 	shows(t, host, "/-/secrets/BETA", "cannot be trusted", "Damaged")
-	if log := host.Stderr.String(); !strings.Contains(log, "cannot be trusted") || !strings.Contains(log, "secret=BETA version=1") {
+	if log := host.Stderr.String(); !strings.Contains(log, "cannot be trusted") || !strings.Contains(log, `"secret":"BETA","version":1`) {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
 	set(t, host, "ALPHA", "anew", "")

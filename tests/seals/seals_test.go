@@ -152,6 +152,9 @@ func TestSealedHost(t *testing.T) {
 	if r := p.SetSecret(t, "API_KEY", "new", "", root); r.StatusCode != 503 {
 		t.Errorf("a new value: status %d", r.StatusCode)
 	}
+	if r := p.Get(t, "/-/readyz", nil); r.StatusCode != 503 || !strings.Contains(r.Text, `"keys": "sealed"`) || !strings.Contains(r.Text, `"database": "ok"`) {
+		t.Errorf("a sealed host is ready: status %d\n%s", r.StatusCode, r.Text)
+	}
 
 	if r := harness.Run(t, dir, "unseal", "--internal", "i.db", "--key-file", "machine"); r.Code != 6 {
 		t.Errorf("a key for a passphrase: exit code %d\n%s", r.Code, r.Stderr)
@@ -163,6 +166,9 @@ func TestSealedHost(t *testing.T) {
 	run(t, dir, "unseal", "--internal", "i.db", "--passphrase-file", "paper")
 	if got, err := probe.Get(t, "API_KEY", "alice"); err != nil || got != value {
 		t.Errorf("after unsealing: %q, %v", got, err)
+	}
+	if r := p.Get(t, "/-/readyz", nil); r.StatusCode != 200 {
+		t.Errorf("an unsealed host is not ready: status %d\n%s", r.StatusCode, r.Text)
 	}
 	if r := run(t, dir, "unseal", "--internal", "i.db"); !strings.Contains(r.Stderr, "not sealed") {
 		t.Errorf("unsealing twice: %s", r.Stderr)

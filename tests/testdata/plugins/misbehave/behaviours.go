@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,7 @@ func behaviours() map[string]behaviour {
 		"huge":      {codec: true},
 		"chatty":    {start: func(*misbehave) { writeLongLines() }},
 		"printer":   {start: func(*misbehave) { fmt.Println("printed"); fmt.Fprintln(os.Stderr, "complained") }},
+		"forgelog":  {stays: true, start: func(*misbehave) { forge() }},
 		"flood":     {start: func(*misbehave) { flood() }},
 		"snoop":     {stays: true, start: func(*misbehave) { snoop() }},
 		"stubborn":  {stays: true, shutdown: forever, register: func() { signal.Ignore(syscall.SIGTERM) }},
@@ -162,4 +164,16 @@ func snoop() {
 		report("stdin nothing")
 	}
 	forever()
+}
+
+// forge writes lines that try to look like others, plainly and in the form of
+// hclog.
+func forge() {
+	const hostile = "x\n2026-01-01 00:00:00 ERROR host    forged\r\n{\"level\":\"ERROR\",\"msg\":\"forged\"}\x1b[2J\u202e\xff"
+	fmt.Fprintln(os.Stderr, hostile)
+	line, err := json.Marshal(map[string]string{"@level": "info", "@message": hostile, "@module": hostile, "key": hostile, hostile: "value", "msg": "forged"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(os.Stderr, "%s\nforged all\n", line)
 }
