@@ -3,9 +3,7 @@ package harness
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 )
 
@@ -23,17 +21,7 @@ func Python(t testing.TB) string {
 // port.
 func StartDatasette(t testing.TB, o Options) *Process {
 	t.Helper()
-	args := []string{"-m", "datasette", "serve", "-p", "0", "--secret", or(o.Secret, Secret)}
-	if !o.NoKey {
-		args = append(args, "-s", "plugins.datasette-secrets.encryption-key", Key)
-	}
-	cmd := exec.Command(Python(t), append(args, o.Args...)...)
-	cmd.Env = Env(append(o.Env, "PYTHONUNBUFFERED=1")...)
-	cmd.Dir = o.Dir
-	if cmd.Dir == "" {
-		cmd.Dir = t.TempDir()
-	}
-	return run(t, cmd, regexp.MustCompile(`Uvicorn running on (http://[^ ]+)`))
+	return startDatasette(t, Python(t), o)
 }
 
 // PythonScript runs a script with Datasette's Python and decodes the JSON that
