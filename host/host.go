@@ -124,7 +124,8 @@ type Host struct {
 	warnings  []string
 	metrics   *metrics.Metrics // nil: nothing is counted
 	pulse     pulse
-	temporary string // folder to remove at Close, or empty
+	temporary string   // folder to remove at Close, or empty
+	logPlaces []string // where signed heads of the log are kept too
 
 	background sync.WaitGroup
 	end        context.CancelFunc // of what runs in the background; nil before that
@@ -175,6 +176,8 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
 	h.background.Go(func() { h.follow(background, decide) })
+	h.logPlaces = base.own.Log.Heads
+	h.background.Go(func() { h.keepLog(background, base.own.Log) })
 	if programs, err := cfg.Development.programs(); err == nil && len(programs) > 0 {
 		h.background.Go(func() { h.develop(background, programs) })
 	}
@@ -467,6 +470,9 @@ func (h *Host) Close(ctx context.Context) error {
 	}
 	if h.plugins != nil {
 		errs = append(errs, h.plugins.Close(ctx))
+	}
+	if h.end != nil {
+		h.signHead(ctx, h.logPlaces)
 	}
 	if h.door != nil {
 		h.door.Wipe()

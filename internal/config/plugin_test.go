@@ -117,7 +117,7 @@ func TestSecretsBlock(t *testing.T) {
 		{"all", `{database: d, allow-undeclared: yes, plugins-dir: /p}`, `null "d" true "/p" []`},
 		{"nulls", `{database: , allow-undeclared: , plugins-dir: , encryption-key: }`, `null "" false "" []`},
 		{"internal", `{database: _internal}`, `null "" false "" []`},
-		{"keys of other parts", `{plugins: {}, secrets: {}, log: 1, audit: 1, bindings: adopt, seals: 1, trust-asserted-actors: true, host: 1, token: 1, mode: 1, offline: 1}`,
+		{"keys of other parts", `{plugins: {}, secrets: {}, bindings: adopt, seals: 1, trust-asserted-actors: true, host: 1, token: 1, mode: 1, offline: 1}`,
 			`null "" false "" []`},
 		{"old name", `{encryption_key: k}`, `str "k" "" false "" [plugins.datasette-secrets: "encryption_key" is deprecated; write "encryption-key"]`},
 		{"both names", `{encryption_key: old, encryption-key: new}`,

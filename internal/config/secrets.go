@@ -26,6 +26,7 @@ type SecretsConfig struct {
 	Grants          map[string]PluginGrant // by the names of plugins
 	Rules           map[string]SecretRules // by the names of secrets
 	TrustAsserted   bool                   // a plugin's word for an actor counts in permissions
+	Log             LogConfig              // how acts are recorded
 	Warnings        []string               // for the operator: keys that are deprecated or not known
 }
 
@@ -85,6 +86,9 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 		return SecretsConfig{}, err
 	}
 	if s.Metrics, err = optional[bool](b, "metrics", "true or false, without quotes"); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.Log, err = logConfig(b); err != nil {
 		return SecretsConfig{}, err
 	}
 	var more []string

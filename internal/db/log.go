@@ -160,15 +160,15 @@ func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 		var salt [audit.SaltSize]byte
 		rand.Read(salt[:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
-		end.leaf = e.Leaf(salt)
-		more, err := end.tree.Append(end.leaf)
+		leaf := e.Leaf(salt)
+		more, err := end.tree.Append(leaf)
 		if err != nil {
 			return logEnd{}, fmt.Errorf("growing the tree of the log: %w", err)
 		}
-		hashes = append(hashes, more...)
+		end.leaf, hashes = leaf, append(hashes, more...)
 		args = append(args, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
-			orNull(e.RequestID), orNull(e.Remote), salt[:], end.leaf[:])
+			orNull(e.RequestID), orNull(e.Remote), salt[:], leaf[:])
 	}
 	insert := "insert into datasette_secrets_log (" + logColumns + ") values " + tuples(len(entries), 17)
 	if err := t.exec(insert, args...); err != nil {

@@ -34,6 +34,7 @@ func logOf(t testing.TB, entries int) (d *db.DB, path string) {
 	}
 	t.Cleanup(func() { d.Close() })
 	runOn(t, path, fmt.Sprintf(`
+		delete from datasette_secrets_log;
 		insert into datasette_secrets_log (id, time, action, name, secret_id, version, actor_id, actor_proof,
 			plugin, client, source, allowed, reason, request_id, remote, salt, leaf)
 		with recursive n(i) as (select 1 union all select i + 1 from n where i < %d)
