@@ -1,6 +1,11 @@
 package access
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
 
 // The actions of this host.
 const (
@@ -44,4 +49,24 @@ func find(name string) (Action, bool) {
 		return Action{}, false
 	}
 	return actions[i], true
+}
+
+// CheckAction tells whether there is an action, and whether it is about the
+// secret of a name, or with an empty one about none. The error is an
+// ErrInvalid.
+func CheckAction(name, secret string) error {
+	a, ok := find(name)
+	switch {
+	case !ok:
+		var names []string
+		for _, a := range Actions() {
+			names = append(names, a.Name)
+		}
+		return fmt.Errorf("%w: there is no action %q; %s", secrets.ErrInvalid, clip(name), suggestion(name, names))
+	case !a.Secret && secret != "":
+		return fmt.Errorf("%w: %s is not about one secret; leave the name out", secrets.ErrInvalid, name)
+	case name == DatasetteSecret && secret == "":
+		return fmt.Errorf("%w: %s is about one secret; say which", secrets.ErrInvalid, name)
+	}
+	return nil
 }

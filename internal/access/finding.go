@@ -17,9 +17,11 @@ const (
 type Finding struct {
 	Verdict Verdict
 	Rule    string // a sentence for people
-	Place   string // of the rule in the configuration file; empty for one that is in none
+	Place   string // where the rule is: mostly a path in the configuration file
 	Turn    string // what at its place would turn the verdict, "if …"
 	Class   error  // of the refusal; nil for the general one
+
+	block bool // a rule that says who, so that turning it is enough for an answer
 }
 
 // Places that are in no configuration file.
@@ -32,7 +34,7 @@ const (
 // the first that allows.
 func Conclude(action string, all []Finding) Decision {
 	if f := deciding(all); f != nil {
-		return Decision{Allowed: f.Verdict == Allows, Reason: f.Rule, Place: f.place()}
+		return Decision{Allowed: f.Verdict == Allows, Reason: f.Rule, Place: f.InFile()}
 	}
 	return Decision{Reason: "no rule allows " + action}
 }
@@ -60,12 +62,13 @@ func deciding(all []Finding) *Finding {
 	return nil
 }
 
-// place is where the rule stands in the file.
-func (f Finding) place() string {
-	if f.Place == rootFlag || f.Place == restrictionsPlace {
-		return ""
+// InFile is the rule's place in the configuration file, empty for one that is
+// in none.
+func (f Finding) InFile() string {
+	if f.block || strings.HasPrefix(f.Place, ownBlock+".") {
+		return f.Place
 	}
-	return f.Place
+	return ""
 }
 
 // Change is one thing that would have to be different: "permissions.x" and "if
@@ -95,7 +98,7 @@ func Nearest(action string, all []Finding) []Change {
 			return nil // nothing would help
 		case f.Verdict == Denies:
 			changes = append(changes, Change{f.Place, f.Turn})
-			allowed = allowed || isBlock(f.Place)
+			allowed = allowed || f.block
 		}
 	}
 	if !allowed {
@@ -108,14 +111,9 @@ func Nearest(action string, all []Finding) []Change {
 // actor, or a new one.
 func whatDenies(action string, all []Finding) Change {
 	for _, f := range all {
-		if f.Verdict == Allows && isBlock(f.Place) {
+		if f.Verdict == Allows && f.block {
 			return Change{f.Place, f.Turn}
 		}
 	}
 	return Change{"permissions." + action, "if it were there and false"}
-}
-
-// isBlock reports whether a place is that of a rule about actors.
-func isBlock(place string) bool {
-	return place == "allow" || strings.HasPrefix(place, "permissions.") || strings.Contains(place, ".permissions.")
 }

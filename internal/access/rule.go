@@ -98,15 +98,18 @@ func kind(v any) string {
 
 // finding asks the rule, which has a block, about an actor.
 func (r rule) finding(actor secrets.Actor) Finding {
+	f := Finding{Verdict: Allows, Place: r.path, block: true}
 	switch value, isBool := r.block.(bool); {
 	case isBool && value:
-		return Finding{Verdict: Allows, Place: r.path, Rule: r.path + " is true", Turn: "if it were false"}
+		f.Rule, f.Turn = r.path+" is true", "if it were false"
 	case isBool:
-		return Finding{Verdict: Denies, Place: r.path, Rule: r.path + " is false", Turn: "if it were true"}
+		f.Verdict, f.Rule, f.Turn = Denies, r.path+" is false", "if it were true"
 	case Matches(actor, r.block):
-		return Finding{Verdict: Allows, Place: r.path, Rule: r.path + " matches " + who(actor), Turn: "if it did not match " + who(actor)}
+		f.Rule, f.Turn = r.path+" matches "+who(actor), "if it did not match "+who(actor)
+	default:
+		f.Verdict, f.Rule, f.Turn = Denies, r.path+" does not match "+who(actor), "if it matched "+who(actor)
 	}
-	return Finding{Verdict: Denies, Place: r.path, Rule: r.path + " does not match " + who(actor), Turn: "if it matched " + who(actor)}
+	return f
 }
 
 // looksAtActors reports whether what the rule says depends on the actor.

@@ -208,6 +208,18 @@ func (p *Policy) Blocks(action, name string) []Block {
 	return all
 }
 
+// Otherwise says who may do an action where no block speaks of it.
+func (p *Policy) Otherwise(action string) string {
+	a, _ := find(action)
+	switch {
+	case a.Default && !p.defaultDeny:
+		return "everybody, because no rule speaks of " + action
+	case p.root:
+		return "root, because of --root"
+	}
+	return "nobody"
+}
+
 // Programs are the lists of a secret. Without any, listed is false.
 func (p *Policy) Programs(name string) (plugins, clients []string, listed bool) {
 	s := p.secrets[name]

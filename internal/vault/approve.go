@@ -233,21 +233,21 @@ func unknownPlugin(plugin string) error {
 
 // authorizePlugins allows a look at the plugins' requests.
 func (v *Vault) authorizePlugins(caller secrets.Caller) error {
-	if caller.Plugin != "" || caller.Client != "" {
-		return fmt.Errorf("%w: plugins and clients do not decide about plugins", secrets.ErrDenied)
-	}
-	switch caller.Proof {
-	case secrets.ProofLocal:
-		return nil // who runs commands on the machine has the file itself
-	case secrets.ProofVouched:
+	_, err := authorized(access.ManagePlugins, v.considerPlugins(caller))
+	return err
+}
+
+func (v *Vault) considerPlugins(caller secrets.Caller) []access.Finding {
+	switch {
+	case caller.Plugin != "" || caller.Client != "":
+		return []access.Finding{{Verdict: access.Denies, Rule: "plugins and clients do not decide about plugins"}}
+	case caller.Proof == secrets.ProofLocal:
+		return []access.Finding{{Verdict: access.Allows, Rule: "who runs commands on the machine has the file itself"}}
+	case caller.Proof == secrets.ProofVouched:
 		// A plugin could approve itself, by way of somebody whom it signs in.
-		return fmt.Errorf("%w: whom a plugin signed in does not decide about plugins", secrets.ErrDenied)
+		return []access.Finding{{Verdict: access.Denies, Rule: "whom a plugin signed in does not decide about plugins"}}
 	}
-	decision := v.policy.Decide(caller.Actor, access.ManagePlugins)
-	if !decision.Allowed {
-		return fmt.Errorf("%w: %s", secrets.ErrDenied, decision.Reason)
-	}
-	return nil
+	return v.policy.Consider(caller.Actor, access.ManagePlugins)
 }
 
 // authorizeDecision allows decisions about plugins. They need somebody to name.

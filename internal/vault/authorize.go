@@ -44,6 +44,17 @@ func (v *Vault) authorizeList(caller secrets.Caller) (may func(name string) bool
 	return v.policy.Manages(caller.Actor), nil
 }
 
+// MayManage reports whether a caller may see and change a secret.
+func (v *Vault) MayManage(caller secrets.Caller, name string) bool {
+	return access.Conclude(access.ManageSecrets, v.considerManage(caller, name)).Allowed
+}
+
+// MayManageSome reports whether a caller may manage secrets, all or some, so
+// that there is something for them in the list.
+func (v *Vault) MayManageSome(caller secrets.Caller) bool {
+	return asAdministrator(caller) == nil && v.policy.ManagesAny(caller.Actor).Allowed
+}
+
 // asAdministrator is what speaks against a caller as an administrator, whoever
 // the actor is.
 func asAdministrator(caller secrets.Caller) []access.Finding {
