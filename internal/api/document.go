@@ -1,9 +1,20 @@
 package api
 
-import _ "embed" // openapi.json is embedded
+import (
+	_ "embed" // openapi.json is embedded
+	"net/http"
+)
 
-// document is the OpenAPI description of this package's routes, which tests
-// hold against the table of routes and of errors.
+// document is the OpenAPI description.
 //
 //go:embed openapi.json
 var document []byte
+
+// Document returns the OpenAPI description.
+func Document() []byte { return document }
+
+// serveDocument answers with it. Its address is for everybody.
+func (s *site) serveDocument(w http.ResponseWriter, _ *request) error {
+	write(w, http.StatusOK, jsonType, document)
+	return nil
+}

@@ -73,11 +73,12 @@ func (c NewClient) check() error {
 	if c.Lifetime < 0 {
 		return fmt.Errorf("%w: a client's token must last longer than no time", secrets.ErrInvalid)
 	}
-	return checkGrants(c.Secrets)
+	return CheckNames(c.Secrets)
 }
 
-// checkGrants allows names that secrets can have.
-func checkGrants(names []string) error {
+// CheckNames allows the names that new secrets can have, as many as one plugin
+// may declare. The error is an ErrInvalid.
+func CheckNames(names []string) error {
 	if len(names) > MaxDeclarations {
 		return fmt.Errorf("%w: %d secrets are named, at most %d are allowed", secrets.ErrInvalid, len(names), MaxDeclarations)
 	}
@@ -171,7 +172,7 @@ func (v *Vault) RefuseClient(ctx context.Context, caller secrets.Caller, client 
 }
 
 func (v *Vault) decideClient(ctx context.Context, caller secrets.Caller, client string, names []string, state RequestState) (decided []string, err error) {
-	if err := checkGrants(names); err != nil {
+	if err := CheckNames(names); err != nil {
 		return nil, err
 	}
 	err = v.changeClient(ctx, caller, act{action: clientDecision(state), client: client}, names, func(tx *db.Tx, all *approvals, row db.Client) error {

@@ -31,6 +31,8 @@ const (
 	ActionBegin       = audit.Begin
 	ActionLogKey      = "log-key" // a new key signs the log from here on
 
+	ActionRequest = "request" // over HTTP, refused before it was any act
+
 	ActionClientAdd     = "client-add"
 	ActionClientRotate  = "client-rotate"
 	ActionClientRevoke  = "client-revoke"

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// identify finds out which client asks: by a bearer token of its own, and by
+// nothing else that a request may carry.
+func (s *site) identify(r *request) error {
+	if !s.secure(r) {
+		return &problem{codeInsecure, "this is plain HTTP from another machine, where others read the token: use https, or the unix socket of the host"}
+	}
+	token, err := bearer(r.Request)
+	if err != nil {
+		return err
+	}
+	client, err := s.Vault.ClientOf(token)
+	if wait := s.lockout.wait(r.caller.Remote); wait > 0 && (err != nil || !s.lockout.isKnown(r.caller.Remote, client)) {
+		return lockedOut(wait)
+	}
+	if err != nil {
+		if wait := s.lockout.guessed(r.caller.Remote); wait > 0 {
+			return lockedOut(wait)
+		}
+		return &problem{codeInvalidToken, reason(err)}
+	}
+	s.lockout.right(r.caller.Remote, client)
+	r.caller.Client, r.token = client, token
+	s.Vault.NoteClient(r.Context(), client)
+	return nil
+}
+
+func lockedOut(wait time.Duration) error {
+	return &later{
+		problem: problem{codeLockedOut, fmt.Sprintf("too many wrong tokens came from this address; it is locked out for %s", wait.Round(time.Second))},
+		wait:    wait,
+	}
+}
+
+// bearer is the token of a request.
+func bearer(r *http.Request) (string, error) {
+	header := r.Header.Get("Authorization")
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "bearer") || token == "" {
+		return "", &problem{codeNoToken, "send a client token: Authorization: Bearer dssc_…"}
+	}
+	return token, nil
+}
+
+// reason is the message of an ErrDenied without the name of its class.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), secrets.ErrDenied.Error()+": ")
+}
+
+// isLocal reports whether a request came over a unix socket, or from this
+// machine.
+func isLocal(r *http.Request) bool {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+		return true
+	}
+	addr, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && addr.Addr().Unmap().IsLoopback()
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
+)
+
+// maxActor is how many characters the id of an actor may have.
+const maxActor = 200
+
+// request is an HTTP request and what is known about it.
+type request struct {
+	*http.Request
+	id     string         // of this host's own making: one that is sent could be another's
+	caller secrets.Caller // who asks
+	token  string         // that says so
+	limit  int64          // bytes of the body
+}
+
+func newRequest(hr *http.Request) *request {
+	r := &request{Request: hr, id: rand.Text()[:13]}
+	r.caller.RequestID, r.caller.Remote = r.id, remote(hr)
+	return r
+}
+
+// remote is the network address that sent a request, without its port; empty
+// for a unix socket. Headers that claim another are not believed.
+func remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// name is the name of the secret in the path, decoded once.
+func (r *request) name() (string, error) {
+	name, err := url.PathUnescape(mux.Vars(r.Request)["name"])
+	if err != nil || !utf8.ValidString(name) {
+		return "", fmt.Errorf("%w: the name in the path is not percent-encoded UTF-8", secrets.ErrInvalid)
+	}
+	return name, nil
+}
+
+// query returns the parameters of the address, of which only those that are
+// known may be there.
+func (r *request) query(known ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the query of the address cannot be read", secrets.ErrInvalid)
+	}
+	for key := range values {
+		if !slices.Contains(known, key) {
+			return nil, fmt.Errorf("%w: the address has a parameter that is not known here", secrets.ErrInvalid)
+		}
+	}
+	return values, nil
+}
+
+// forActor adds the actor to the caller that the parameter of that name means.
+// It is the client's word, no more.
+func (r *request) forActor() error {
+	values, err := r.query("actor")
+	if err != nil {
+		return err
+	}
+	ids, given := values["actor"]
+	if !given {
+		return nil
+	}
+	if len(ids) != 1 || ids[0] == "" || utf8.RuneCountInString(ids[0]) > maxActor || !utf8.ValidString(ids[0]) {
+		return fmt.Errorf("%w: the parameter actor should be there once, with 1 to %d characters", secrets.ErrInvalid, maxActor)
+	}
+	r.caller.Actor, r.caller.Proof = secrets.NewActor(ids[0]), secrets.ProofAsserted
+	return nil
+}
+
+// answer is a response, and the status that it had; 0 before it has one.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+const jsonType = "application/json"
+
+// write sends a whole response. A failing write means that the client has gone:
+// there is nobody to tell.
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	if contentType != "" {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// guard turns a panic into an error. What was panicked with is logged only when
+// it is the runtime's own: anything else might hold a value.
+func (s *site) guard(w http.ResponseWriter, r *request, row route) (err error) {
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		default:
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			err = errors.New("panic\n" + string(debug.Stack()))
+		}
+	}()
+	return s.serve(w, r, row)
+}
