@@ -7,8 +7,9 @@ import (
 )
 
 // followEvery is how long it takes at most until a decision or a sealed key
-// counts that another process wrote into the file.
-const followEvery = time.Second
+// counts that another process wrote into the file. That a client is revoked has
+// to count within a second.
+const followEvery = time.Second / 2
 
 // follow makes decisions about plugins and sealed keys count that come from
 // other processes, until ctx ends. While the file cannot be read, the last ones

@@ -118,6 +118,7 @@ type Host struct {
 	tokens    *hsm.Helper
 	plugins   *pluginhost.Host // nil without a folder of plugins
 	handler   http.Handler
+	api       http.Handler
 	signer    signing.Signer
 	settings  config.Settings
 	rootToken string
@@ -402,7 +403,8 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 	if err != nil {
 		return err
 	}
-	h.handler = ui.Handler(ui.Config{
+	h.api = h.openAPI(b)
+	h.handler = h.both(ui.Handler(ui.Config{
 		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),
 		Plugins: h.Plugins, Running: h.running(), Hooks: h.hooks(), RootToken: h.rootToken, RootEnabled: cfg.Root,
@@ -411,7 +413,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 		StartWarnings: h.warnings,
 		Metrics:       h.metrics, Readiness: h.readiness,
 		Log: h.log, Now: time.Now,
-	})
+	}))
 	return nil
 }
 
@@ -423,7 +425,7 @@ func (h *Host) running() ui.PluginControl {
 	return h.plugins
 }
 
-// Handler serves the pages. It honours the settings base_url,
+// Handler serves the pages and the API. It honours the settings base_url,
 // force_https_urls and max_post_body_bytes.
 func (h *Host) Handler() http.Handler { return h.handler }
 

@@ -27,6 +27,7 @@ type SecretsConfig struct {
 	Rules           map[string]SecretRules // by the names of secrets
 	TrustAsserted   bool                   // a plugin's word for an actor counts in permissions
 	Log             LogConfig              // how acts are recorded
+	APIRate         float64                // requests a second that one client may send; 0: the default
 	Warnings        []string               // for the operator: keys that are deprecated or not known
 }
 
@@ -43,7 +44,7 @@ const (
 func secretsKeys() []string {
 	return []string{
 		hyphenKey, "database", "allow-undeclared", "plugins-dir",
-		"plugins", "secrets", "log", "audit", "bindings", "sandbox", "seals",
+		"plugins", "api", "secrets", "log", "audit", "bindings", "sandbox", "seals",
 		"trust-asserted-actors", "metrics", "host", "token", "mode", "offline",
 	}
 }
@@ -89,6 +90,9 @@ func (c *Config) Secrets() (SecretsConfig, error) {
 		return SecretsConfig{}, err
 	}
 	if s.Log, err = logConfig(b); err != nil {
+		return SecretsConfig{}, err
+	}
+	if s.APIRate, err = apiRate(b["api"]); err != nil {
 		return SecretsConfig{}, err
 	}
 	var more []string
