@@ -43,6 +43,8 @@ type world struct {
 	path string
 	env  map[string]string
 	time time.Time
+
+	handle *vault.Config // for other permissions on the same file
 }
 
 type option func(*vault.Config)
