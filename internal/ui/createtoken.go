@@ -9,6 +9,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 // tokenPage is /-/create-token, before and after.
@@ -103,9 +104,14 @@ func (s *site) createToken(w http.ResponseWriter, r *request) error {
 		Duration:     duration,
 		Restrictions: restrictions(fields),
 	}
-	if page.Token, err = s.Signer.SignToken(token); err != nil {
+	signed, err := s.Signer.SignToken(token)
+	if err == nil {
+		err = s.Vault.Note(r.Context(), r.caller, vault.ActionCreateToken, nil)
+	}
+	if err != nil {
 		return err
 	}
+	page.Token = signed
 	page.Details = tokenDetails(token)
 	return s.show(w, r, page)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 )
 
@@ -127,6 +128,41 @@ func TestRootSignsInOnce(t *testing.T) {
 	w.get(address, header("Cookie", "ds_actor="+value)).wantRedirect(t, "/")
 	if strings.Contains(w.log.String(), "abab") {
 		t.Error("the log holds the token")
+	}
+	w.post("/-/logout", w.as("root")).wantRedirect(t, "/")
+	want := "sign-in  refused, sign-in  refused, sign-in  refused, sign-in root done, sign-in  refused, sign-in  refused, sign-out root done"
+	if got := w.acts(t); got != want {
+		t.Errorf("recorded\n%s\nwant\n%s", got, want)
+	}
+}
+
+// acts is what the log has about people who sign in and out.
+func (w *world) acts(t *testing.T) string {
+	t.Helper()
+	var acts []string
+	err := w.db.ReadLog(t.Context(), 100, func(page db.LogPage) error {
+		for _, e := range page.Entries {
+			if strings.HasPrefix(e.Action, "sign-") {
+				acts = append(acts, e.Action+" "+e.ActorID+map[bool]string{true: " done", false: " refused"}[e.Allowed])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(acts, ", ")
+}
+
+// Guesses are refused as ever, but not all of them are worth an entry.
+func TestGuessesDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *options) { o.ui.RootToken = "token" })
+	for range 50 {
+		w.get("/-/auth-token?token=wrong").want(t, 403)
+	}
+	if n := strings.Count(w.acts(t), "refused"); n == 0 || n > 5 {
+		t.Errorf("%d entries", n)
 	}
 }
 

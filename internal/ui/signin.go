@@ -2,12 +2,15 @@ package ui
 
 import (
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 // rootToken is the text that signs one browser in as root, once.
@@ -39,19 +42,44 @@ func (s *site) authToken(w http.ResponseWriter, r *request) error {
 	if r.Method != http.MethodGet {
 		return denied("Invalid token", "Open the address in a browser.") // a look must not use the token up
 	}
-	ok, used := s.root.use(r.URL.Query().Get("token"))
+	token := r.URL.Query().Get("token")
+	ok, used := s.root.use(token)
 	if used {
-		return denied("Root token has already been used", "It signs in one browser only. Stop the host and start it again with --root for a new one.")
+		return s.refusedSignIn(r, "Root token has already been used", "It signs in one browser only. Stop the host and start it again with --root for a new one.")
 	}
 	if !ok {
-		return denied("Invalid token", "Copy the whole address that the host printed when it was started with --root.")
+		return s.refusedSignIn(r, "Invalid token", "Copy the whole address that the host printed when it was started with --root.")
 	}
 	signed, err := s.Signer.SignActor(secrets.NewActor("root"), time.Time{})
+	if err == nil {
+		root := r.caller
+		root.Actor, root.Proof = secrets.NewActor("root"), secrets.ProofSignedIn
+		err = s.Vault.Note(r.Context(), root, vault.ActionSignIn, nil)
+	}
 	if err != nil {
+		s.root.giveBack(token)
 		return err
 	}
 	s.setCookie(w, r, actorCookie, signed)
 	return s.redirect(w, r, s.url("/"))
+}
+
+// giveBack lets a token be used again that signed nobody in.
+func (t *rootToken) giveBack(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = text
+}
+
+// refusedSignIn records that somebody had a wrong token, and returns what they
+// are told. Not every guess is worth an entry: strangers would fill the log.
+func (s *site) refusedSignIn(r *request, text, hint string) error {
+	if s.guesses.take(s.Now()) == 0 {
+		if err := s.Vault.Note(r.Context(), r.caller, vault.ActionSignIn, fmt.Errorf("%w: %s", secrets.ErrDenied, text)); !errors.Is(err, secrets.ErrDenied) {
+			return err
+		}
+	}
+	return denied(text, hint)
 }
 
 // signInPage explains how to sign in, or says who is.
@@ -95,6 +123,11 @@ func (s *site) confirmLogout(w http.ResponseWriter, r *request) error {
 }
 
 func (s *site) logout(w http.ResponseWriter, r *request) error {
+	if r.signedIn() {
+		if err := s.Vault.Note(r.Context(), r.caller, vault.ActionSignOut, nil); err != nil {
+			return err
+		}
+	}
 	s.deleteCookie(w, r, actorCookie)
 	r.flash(signing.Warning, "You are now logged out")
 	return s.redirect(w, r, s.url("/"))

@@ -126,13 +126,14 @@ func (c Config) withDefaults() Config {
 // site is the handler's state. Only the root token changes after newSite.
 type site struct {
 	Config
-	prefix string // settings.base_url: "/" or "/prefix/"
-	csp    string // the Content-Security-Policy header
-	assets assets
-	pages  pages
-	markup markup
-	root   rootToken
-	tries  tries // of unsealing
+	prefix  string // settings.base_url: "/" or "/prefix/"
+	csp     string // the Content-Security-Policy header
+	assets  assets
+	pages   pages
+	markup  markup
+	root    rootToken
+	tries   tries // of unsealing
+	guesses tries // of tokens to sign in with, that are recorded
 }
 
 func newSite(cfg Config) *site {
