@@ -24,18 +24,19 @@ const logPath = "/-/secrets/-/log"
 // logPage is the log, filtered.
 type logPage struct {
 	basePage
-	Filter  logFilter
-	Actions []string // to choose from
-	Here    string   // address of the form
-	Entries entryTable
-	Older   string // address; empty: there are none
-	Newer   string // address; empty: these are the newest
-	Newest  string // address of the first page with this filter
-	All     string // address without a filter; empty: there is none
-	Looked  int64  // so far back the page has looked without filling up; 0: it is full, or all was looked at
-	CSV     string // addresses of the same in other forms
-	JSON    string
-	Choices []link // to choose one from, for those who may see the log of some secrets only
+	Filter   logFilter
+	Actions  []string // to choose from
+	Here     string   // address of the form
+	Entries  entryTable
+	Older    string // address; empty: there are none
+	Newer    string // address; empty: these are the newest
+	Newest   string // address of the first page with this filter
+	All      string // address without a filter; empty: there is none
+	Looked   int64  // so far back the page has looked without filling up; 0: it is full, or all was looked at
+	CSV      string // addresses of the same in other forms
+	JSON     string
+	Standing standing
+	Choices  []link // to choose one from, for those who may see the log of some secrets only
 }
 
 func (logPage) file() string { return "log.html" }
@@ -121,6 +122,9 @@ func (s *site) showLog(w http.ResponseWriter, r *request) error {
 		page.Actions = append(page.Actions, a)
 	}
 	page.turn(s, q, found)
+	if page.Standing, err = s.standing(r); err != nil {
+		return err
+	}
 	return s.show(w, r, page)
 }
 
@@ -194,7 +198,7 @@ func (s *site) entryRows(r *request, entries []vault.LogRow) []entryRow {
 func (s *site) entryRow(e vault.LogRow, people names) entryRow {
 	row := entryRow{
 		ID: e.ID, URL: s.url(logPath + "/" + strconv.FormatInt(e.ID, 10)),
-		When: newWhen(e.Time[:min(len(e.Time), len(storedTime))], ""), Action: e.Action, Name: e.Name, Version: e.Version,
+		When: newWhen(toSeconds(e.Time), ""), Action: e.Action, Name: e.Name, Version: e.Version,
 		Who: e.ActorID, Proof: e.ActorProof, Allowed: e.Allowed, Pruned: e.Pruned, Reason: e.Reason, Source: e.Source,
 	}
 	if name, ok := people[e.ActorID]; ok {

@@ -27,6 +27,7 @@ func (s *site) routes() []route {
 		{path: logPath, get: s.showLog},
 		{path: logPath + ".json", get: s.logJSON},
 		{path: logPath + ".csv", get: s.logCSV},
+		{path: logPath + "/verify", get: s.toLog, post: s.verifyLog},
 		{path: logPath + "/{id:[^/]+}", get: s.showEntry},
 		{path: "/-/secrets/log", get: s.secretOr(s.showLog), post: s.changeSecret, any: true},
 		{path: "/-/secrets/log.json", get: s.secretOr(s.logJSON), post: s.changeSecret, any: true},

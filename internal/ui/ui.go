@@ -123,17 +123,18 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// site is the handler's state. Only the root token changes after newSite.
+// site is the handler's state. Only what follows markup changes after newSite.
 type site struct {
 	Config
-	prefix  string // settings.base_url: "/" or "/prefix/"
-	csp     string // the Content-Security-Policy header
-	assets  assets
-	pages   pages
-	markup  markup
-	root    rootToken
-	tries   tries // of unsealing
-	guesses tries // of tokens to sign in with, that are recorded
+	prefix   string // settings.base_url: "/" or "/prefix/"
+	csp      string // the Content-Security-Policy header
+	assets   assets
+	pages    pages
+	markup   markup
+	root     rootToken
+	tries    tries // of unsealing
+	guesses  tries // of tokens to sign in with, that are recorded
+	verified checked
 }
 
 func newSite(cfg Config) *site {

@@ -85,6 +85,7 @@ func TestReadLogNeedsPermission(t *testing.T) {
 	for what, caller := range map[string]secrets.Caller{
 		"nobody": anonymous, "mallory": mallory, "a plugin for root": plugin("weather", "root"),
 		"a plugin that says it is local": {Plugin: "weather", Actor: root.Actor, Proof: secrets.ProofLocal},
+		"a client that says so":          {Client: "billing", Actor: root.Actor, Proof: secrets.ProofLocal},
 		"a client":                       {Client: "billing"},
 	} {
 		for _, filter := range []vault.LogFilter{{}, {Name: "A"}, {Plugin: "weather"}} {
