@@ -2,6 +2,7 @@ package dropin_test
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -55,5 +56,20 @@ func TestLocalCommand(t *testing.T) {
 	r = harness.RunCommand(t, "", harness.Env(), python, "-m", "datasette", "secrets", "generate-encryption-key", "extra")
 	if r.Code != 2 || !strings.Contains(r.Stderr, "Got unexpected extra argument (extra)") {
 		t.Errorf("exit code %d\n%s", r.Code, r.Stderr)
+	}
+}
+
+// The package's own tests, and what its types say.
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	folder := filepath.Join(harness.Root(), "sdk", "datasette")
+	env := harness.Env("PYTHONPYCACHEPREFIX=" + t.TempDir())
+	got := harness.RunCommand(t, folder, env, harness.Dropin(t), "-m", "pytest", "-q", "-p", "no:cacheprovider")
+	if got.Code != 0 {
+		t.Errorf("exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
+	}
+	got = harness.RunCommand(t, folder, env, harness.Python(t), "-m", "mypy", "--cache-dir", t.TempDir(), "--python-executable", harness.Dropin(t))
+	if got.Code != 0 {
+		t.Errorf("mypy: exit code %d\n%s%s", got.Code, got.Stdout, got.Stderr)
 	}
 }

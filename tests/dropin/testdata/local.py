@@ -109,11 +109,13 @@ async def outcome(awaitable):
 
 def text(page):
     """What a reader sees of the part of a page that is about secrets, and what its form sends."""
-    page = re.sub(r'(<input[^<>]*?)(\s*</p>)', r"\1>\2", page)  # PyPI's has an input without an end
+    page = re.sub(r"(<input[^<>]*?)(\s*</p>)", r"\1>\2", page)  # PyPI's has an input without an end
     content = re.search(r'(?s)<section class="content">(.*?)</section>', page)
     content = content[1] if content else page
-    fields = [dict(sorted(re.findall(r'([a-z]+)="([^"]*)"', tag)))
-              for tag in re.findall(r"(?s)<(?:form|textarea|input)\b[^>]*>", content)]
+    fields = [
+        dict(sorted(re.findall(r'([a-z]+)="([^"]*)"', tag)))
+        for tag in re.findall(r"(?s)<(?:form|textarea|input)\b[^>]*>", content)
+    ]
     links = re.findall(r'<a href="([^"]*)">([^<]*)</a>', content)
     for field in fields:
         field.pop("style", None)
@@ -200,7 +202,9 @@ async def declarations():
 async def reading(folder):
     path = os.path.join(folder, "reading.db")
     datasette = await made(path, **{"encryption-key": KEY})
-    with plugins(Plugin(*map(Secret, ["ONE", "EMPTY", "NULL", "BINARY", "DELETED", "UNSET", "FOO-BAR_API_KEY", "a b"]))):
+    with plugins(
+        Plugin(*map(Secret, ["ONE", "EMPTY", "NULL", "BINARY", "DELETED", "UNSET", "FOO-BAR_API_KEY", "a b"]))
+    ):
         tell("not set", await get_secret(datasette, "UNSET"))
         await visit(datasette, "/-/secrets/ONE", secret=" hunter2\n", note="")
         tell("a value", await get_secret(datasette, "ONE"))
@@ -225,10 +229,16 @@ async def reading(folder):
         await visit(datasette, "/-/secrets/FOO-BAR_API_KEY", secret="x", note="")
         tell("a hyphen", await get_secret(datasette, "FOO-BAR_API_KEY"))
         with sqlite3.connect(path) as db:
+
             def insert(name, encrypted, **more):
                 columns = {"name": name, "encrypted": encrypted, "encryption_key_name": "default", **more}
-                db.execute("insert into datasette_secrets ({}) values ({})".format(
-                    ", ".join(columns), ", ".join("?" for _ in columns)), list(columns.values()))
+                db.execute(
+                    "insert into datasette_secrets ({}) values ({})".format(
+                        ", ".join(columns), ", ".join("?" for _ in columns)
+                    ),
+                    list(columns.values()),
+                )
+
             fernet = Fernet(KEY)
             insert("EMPTY", fernet.encrypt(b""))
             insert("NULL", None)
@@ -250,7 +260,11 @@ async def reading(folder):
 
 
 async def unconfigured():
-    for what, config in {"nothing": {}, "an empty key": {"encryption-key": ""}, "the old name": {"encryption_key": KEY}}.items():
+    for what, config in {
+        "nothing": {},
+        "an empty key": {"encryption-key": ""},
+        "the old name": {"encryption_key": KEY},
+    }.items():
         datasette = await made(**config)
         with plugins(Plugin(Secret("ONE"))):
             tell(what + ": get_config", get_config(datasette))
@@ -269,9 +283,14 @@ async def unconfigured():
 async def a_served_database(folder):
     path = os.path.join(folder, "kept.db")
     sqlite3.connect(path).execute("vacuum")
-    datasette = Datasette([path], secret="1", config={
-        "plugins": {"datasette-secrets": {"encryption-key": KEY, "database": "kept"}},
-        "permissions": {"manage-secrets": {"id": "root"}}})
+    datasette = Datasette(
+        [path],
+        secret="1",
+        config={
+            "plugins": {"datasette-secrets": {"encryption-key": KEY, "database": "kept"}},
+            "permissions": {"manage-secrets": {"id": "root"}},
+        },
+    )
     await datasette.invoke_startup()
     tell("get_database", get_database(datasette).name)
     tell("a config with a database", get_config(datasette))
@@ -291,8 +310,10 @@ async def pages(folder):
     tell("home of root", (await visit(datasette, "/"))["menu"])
     tell("home of bob", (await visit(datasette, "/", actor={"id": "bob"}))["menu"])
     declared = [
-        Secret("ONE", "The <b>first</b> & best"), Secret("TWO", None, "https://example.com/?a&b", "Get & go"),
-        Secret("THREE", "Third", "https://example.com/3", "Get 3"), Secret("FOUR", "No label", "https://example.com/4"),
+        Secret("ONE", "The <b>first</b> & best"),
+        Secret("TWO", None, "https://example.com/?a&b", "Get & go"),
+        Secret("THREE", "Third", "https://example.com/3", "Get 3"),
+        Secret("FOUR", "No label", "https://example.com/4"),
     ]
     with plugins(Plugin(*declared), People()):
         tell("an index", await visit(datasette, "/-/secrets"))
@@ -325,8 +346,14 @@ async def pages(folder):
     tell("everyone may look", (await visit(everyone, "/-/secrets", actor=None))["status"])
     tell("nobody may change", (await visit(everyone, "/-/secrets/ONE", actor=None, secret="x"))["status"] >= 400)
     tell("an actor without id", await visit(everyone, "/-/secrets/ONE", actor={"name": "x"}, secret="x", note=""))
-    datasette = Datasette(secret="1", settings={"base_url": "/pre/"}, config={
-        "plugins": {"datasette-secrets": {"encryption-key": KEY}}, "permissions": {"manage-secrets": {"id": "root"}}})
+    datasette = Datasette(
+        secret="1",
+        settings={"base_url": "/pre/"},
+        config={
+            "plugins": {"datasette-secrets": {"encryption-key": KEY}},
+            "permissions": {"manage-secrets": {"id": "root"}},
+        },
+    )
     await datasette.invoke_startup()
     tell("below a prefix", await visit(datasette, "/-/secrets"))
     tell("a form below a prefix", await visit(datasette, "/-/secrets/ONE"))
@@ -336,11 +363,19 @@ async def pages(folder):
 async def itself():
     datasette = await made(**{"encryption-key": KEY})
     found = (await datasette.client.get("/-/plugins.json")).json()
-    tell("the plugin", [{key: one[key] for key in ("name", "static", "templates", "hooks")}
-                        for one in found if one["name"] == "datasette-secrets"])
+    tell(
+        "the plugin",
+        [
+            {key: one[key] for key in ("name", "static", "templates", "hooks")}
+            for one in found
+            if one["name"] == "datasette-secrets"
+        ],
+    )
     tell("the action", [str(action) for name, action in datasette.actions.items() if name == "manage-secrets"])
-    names = "Secret get_secret get_secrets get_config get_database startup SCHEMA MAX_NOTE_LENGTH hookspecs pm " \
+    names = (
+        "Secret get_secret get_secrets get_config get_database startup SCHEMA MAX_NOTE_LENGTH hookspecs pm "
         "register_actions register_commands register_routes menu_links secrets_index secrets_update"
+    )
     tell("names", [name for name in names.split() if not hasattr(datasette_secrets, name)])
     tell("the longest note", datasette_secrets.MAX_NOTE_LENGTH)
     tell("the schema", re.sub(r"\s+", " ", datasette_secrets.SCHEMA).strip())
@@ -362,6 +397,7 @@ try:
     asyncio.run(main())
 except Exception:
     import traceback
+
     problem = traceback.format_exc()
 if problem:
     sys.stderr = sys.__stderr__

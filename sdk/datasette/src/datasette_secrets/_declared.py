@@ -8,6 +8,7 @@ from typing import Any
 
 from . import hookspecs
 
+
 @dataclass
 class Secret:
     """A plugin's statement that it needs a secret."""

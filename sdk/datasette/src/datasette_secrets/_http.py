@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import os
 import random
+import re
 import threading
 import time
 import weakref
@@ -43,7 +44,9 @@ def address_of(host: str, token: str, timeout: float = TIMEOUT) -> Address:
     """Check what is configured. A ConfigurationError says what to write instead."""
     token = token.strip()
     if not token:
-        raise ConfigurationError("the client token is empty; \"datasette-secrets client add NAME\" on the host prints one")
+        raise ConfigurationError(
+            'the client token is empty; "datasette-secrets client add NAME" on the host prints one'
+        )
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError("the client token is not one line of letters and digits")
     host = host.strip()
@@ -66,6 +69,14 @@ def _is_here(hostname: str) -> bool:
         return ipaddress.ip_address(hostname).is_loopback
     except ValueError:
         return False
+
+
+def is_name(name: object) -> bool:
+    """Whether a host can have a secret of that name, and a URL can say it."""
+    return isinstance(name, str) and _name.fullmatch(name) is not None and name not in (".", "..")
+
+
+_name = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
 def path_of(name: str) -> str:
@@ -104,7 +115,9 @@ def answer_of(response: httpx.Response) -> Any:
     if response.is_success and isinstance(body, dict):
         return body
     if not isinstance(body, dict) or body.get("ok") is not False:
-        raise HostUnavailable(f"what answers at the host's address is no datasette-secrets host: status {response.status_code}")
+        raise HostUnavailable(
+            f"what answers at the host's address is no datasette-secrets host: status {response.status_code}"
+        )
     raise error_of(str(body.get("code", "")), str(body.get("error", "")), response.status_code)
 
 

@@ -154,12 +154,14 @@ async def secrets_update(datasette: Any, request: Any, send: Any = None) -> Any:
 
 async def host_page(datasette: Any, request: Any, send: Any) -> Any:
     """A page of a host beside those two."""
+    from datasette import NotFound
+
     host, path = _host(datasette), request.url_vars["path"]
     if not host:
-        from datasette import NotFound
-
         raise NotFound("The configuration names no host any more")
-    if not path.startswith("/-/static/"):
+    if not _proxy.may_be_shown(path):
+        raise NotFound("There is no such page")
+    if not _proxy.is_static(path):  # which the pages of those who may need, and is no secret
         await _check_allowed(datasette, request)
     return await _show_host(datasette, host, request, send, path)
 
@@ -180,6 +182,6 @@ async def _show_host(datasette: Any, host: HostSettings, request: Any, send: Any
     if host.pages:
         return Response.redirect(host.pages + path)
     return Response.html(
-        "The host's pages have no address in a browser. Set plugins.datasette-secrets.pages, or mode: proxy.", status=501
+        "The host's pages have no address in a browser. Set plugins.datasette-secrets.pages, or mode: proxy.",
+        status=501,
     )
-

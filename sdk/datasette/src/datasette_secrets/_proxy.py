@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
+from urllib.parse import unquote
 
 from ._errors import HostUnavailable
 from ._remote import proxied
@@ -31,6 +33,19 @@ _returned = (
     "x-content-type-options",
     "x-frame-options",
 )
+
+
+def may_be_shown(path: str) -> bool:
+    """Whether a path is that of a page: nothing that leads elsewhere when somebody tidies it, and not the API."""
+    plain = unquote(unquote(path))
+    segments = plain.replace("\\", "/").split("/")[1:]
+    inner = segments[:-1]
+    return ".." not in segments and "." not in segments and "" not in inner and segments[:2] != ["-", "api"]
+
+
+def is_static(path: str) -> bool:
+    """Whether a path is that of a style sheet or the like."""
+    return re.fullmatch(r"/-/static/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", path) is not None
 
 
 async def show(datasette: Any, settings: HostSettings, request: Any, path: str, send: Any) -> None:

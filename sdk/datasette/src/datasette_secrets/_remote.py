@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +11,13 @@ from urllib.parse import urlsplit
 
 from ._declared import EXAMPLE, Secret, get_secrets
 from ._errors import HostUnavailable, SecretDenied, SecretNotFound, SecretsError, TokenRefused
-from ._http import AsyncConnections, Question, path_of
+from ._http import AsyncConnections, Question, is_name, path_of
 from ._offline import Offline
 from ._settings import HostSettings
 
 logger = logging.getLogger("datasette_secrets")
 
 _connections = AsyncConnections()
-_name = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 _longest = {"description": 4000, "obtain_label": 200, "obtain_url": 2000}  # characters that a host takes
 _most = 1000  # declarations
 _look_again = 10.0  # seconds between looks at what plugins declare, while no secret is read
@@ -60,6 +58,8 @@ async def read(datasette: Any, settings: HostSettings, declared: list[Secret], n
     kept = Offline(datasette, settings.address, settings.offline) if settings.offline else None
     try:
         await _declare(settings, told, declared)
+        if not is_name(name):
+            return None  # as the log says
         value = await _ask(settings, told, name, actor)
     except HostUnavailable as problem:
         old = await kept.find(name, actor) if kept else None
@@ -120,7 +120,9 @@ def look_again(datasette: Any, settings: HostSettings) -> None:
         try:
             await _declare(settings, told, await get_secrets(datasette))
         except Exception as problem:
-            told.log_once(f"declaring secrets: {problem if isinstance(problem, SecretsError) else type(problem).__name__}")
+            told.log_once(
+                f"declaring secrets: {problem if isinstance(problem, SecretsError) else type(problem).__name__}"
+            )
 
     told.looking = asyncio.create_task(look())
 
@@ -138,7 +140,7 @@ def _declarations(told: _Told, declared: list[Secret]) -> list[dict[str, str]]:
     others = [secret for secret in declared if secret.name != EXAMPLE]
     found = []
     for secret in (others or declared)[:_most]:
-        if not isinstance(secret.name, str) or not _name.fullmatch(secret.name):
+        if not is_name(secret.name):
             told.log_once(f"{secret.name!r} is no name that a host takes: letters, digits, _ . and - only")
             continue
         found.append({"name": secret.name, **_described(secret)})

@@ -37,7 +37,7 @@ def host_settings(config: Any) -> HostSettings | None:
     if not host or not isinstance(host, str):
         raise _wrong("host", "is missing or empty; it is the host's https:// URL or the path of its unix socket")
     if not token or not isinstance(token, str):
-        raise _wrong("token", "is missing or empty; write {\"$env\": \"NAME\"} or {\"$file\": \"path\"}")
+        raise _wrong("token", 'is missing or empty; write {"$env": "NAME"} or {"$file": "path"}')
     timeout = _seconds("timeout", config.get("timeout"), TIMEOUT, _longest_timeout)
     try:
         address = address_of(host, token, timeout)

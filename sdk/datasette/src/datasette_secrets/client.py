@@ -13,7 +13,6 @@ with it. They are read when the first secret is.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from ._errors import (
     SecretsError,
     TokenRefused,
 )
-from ._http import TIMEOUT, Address, Connections, Question, address_of, path_of
+from ._http import TIMEOUT, Address, Connections, Question, address_of, is_name, path_of
 
 __all__ = [
     "ConfigurationError",
@@ -41,7 +40,6 @@ __all__ = [
 ]
 
 _connections = Connections()
-_name = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
 class Secrets(Mapping[str, str]):
@@ -71,7 +69,7 @@ class Secrets(Mapping[str, str]):
         self._host, self._token, self._actor, self._timeout = host, token, actor_id, timeout
 
     def __getitem__(self, name: str) -> str:
-        if not isinstance(name, str) or not _name.fullmatch(name):
+        if not is_name(name):
             raise SecretNotFound(f"no secret can be called {name!r}")
         answer = _connections.ask(self._address(), Question("GET", path_of(name), self._actor))
         return str(answer["value"])
