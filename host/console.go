@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"time"
 
@@ -98,7 +99,9 @@ func OpenConsole(ctx context.Context, cfg Config) (*Console, error) {
 	if err := door.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	return &Console{acts: decider{door: door}.acts(), db: opened}, nil
+	acts := decider{door: door}.acts()
+	maps.Copy(acts, clientActs(door))
+	return &Console{acts: acts, db: opened}, nil
 }
 
 // locate finds the file that holds the secrets, as Open does.

@@ -340,6 +340,7 @@ func (h *Host) openDatabase(ctx context.Context, cfg Config, name string, files 
 // takeCommands lets commands reach this host. It works without them too.
 func (h *Host) takeCommands(decide decider, b *base) {
 	acts := decide.acts()
+	maps.Copy(acts, clientActs(b.door))
 	maps.Copy(acts, h.sealActs(b))
 	server, err := control.Serve(control.Config{Database: h.path, Acts: acts, Log: h.log})
 	if err != nil {

@@ -15,23 +15,25 @@ import (
 // one, look for a way to pass the Value on as it is.
 func revealing() map[string]int {
 	return map[string]int{
-		"form.go":                           2, // compares it with the declared pattern; a few characters, where the declaration asks for them
-		"value.go":                          1, // its length
-		"cmd/datasette-secrets/means.go":    2, // a passphrase without its newline; one that was made up, to the operator
-		"cmd/datasette-secrets/seal.go":     1, // an exported key, into its file
-		"cmd/datasette-secrets/unseal.go":   1, // a passphrase without its newline
-		"host/unseal.go":                    3, // what unseals, to the host through its control socket
-		"cmd/datasette-secrets/terminal.go": 2, // the same passphrase twice
-		"internal/api/read.go":              1, // gives it to the client that may read it
-		"internal/hsm/means.go":             1, // a PIN, to the process that gives it to the token
-		"internal/keyring/file.go":          3, // a new key, into a key file
-		"internal/keyring/keyring.go":       1, // encrypts it
-		"internal/pluginhost/service.go":    1, // gives it to the plugin that declared it
-		"internal/pluginhost/validator.go":  1, // gives it to the plugin that tries it out
-		"internal/pluginwire/bootstrap.go":  2, // a plugin's TLS key, to the plugin and to its TLS
-		"internal/seal/key.go":              1, // decodes the key of a seal
-		"internal/seal/passphrase.go":       3, // a passphrase, to age
-		"internal/vault/put.go":             1, // must be UTF-8
+		"form.go":                            2, // compares it with the declared pattern; a few characters, where the declaration asks for them
+		"value.go":                           1, // its length
+		"cmd/datasette-secrets/clientadd.go": 1, // a new client token, to the operator
+		"cmd/datasette-secrets/means.go":     2, // a passphrase without its newline; one that was made up, to the operator
+		"cmd/datasette-secrets/seal.go":      1, // an exported key, into its file
+		"cmd/datasette-secrets/unseal.go":    1, // a passphrase without its newline
+		"host/clients.go":                    1, // a new client token, to the command that asked for it
+		"host/unseal.go":                     3, // what unseals, to the host through its control socket
+		"cmd/datasette-secrets/terminal.go":  2, // the same passphrase twice
+		"internal/api/read.go":               1, // gives it to the client that may read it
+		"internal/hsm/means.go":              1, // a PIN, to the process that gives it to the token
+		"internal/keyring/file.go":           3, // a new key, into a key file
+		"internal/keyring/keyring.go":        1, // encrypts it
+		"internal/pluginhost/service.go":     1, // gives it to the plugin that declared it
+		"internal/pluginhost/validator.go":   1, // gives it to the plugin that tries it out
+		"internal/pluginwire/bootstrap.go":   2, // a plugin's TLS key, to the plugin and to its TLS
+		"internal/seal/key.go":               1, // decodes the key of a seal
+		"internal/seal/passphrase.go":        3, // a passphrase, to age
+		"internal/vault/put.go":              1, // must be UTF-8
 	}
 }
 

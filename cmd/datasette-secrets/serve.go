@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,7 @@ type listenFlags struct {
 	host     string
 	port     int
 	uds      string
+	apiUDS   string
 	certFile string
 	keyFile  string
 }
@@ -85,6 +87,7 @@ func (f *listenFlags) add(cmd *cobra.Command) {
 	flags.StringVarP(&f.host, "host", "h", "127.0.0.1", "address to listen on")
 	flags.IntVarP(&f.port, "port", "p", 8001, "port to listen on; 0 chooses a free one")
 	flags.StringVar(&f.uds, "uds", "", "unix socket to listen on instead")
+	flags.StringVar(&f.apiUDS, "api-uds", "", "unix socket to answer applications on as well, and only them")
 	flags.StringVar(&f.keyFile, "ssl-keyfile", "", "TLS key file (or DATASETTE_SSL_KEYFILE)")
 	flags.StringVar(&f.certFile, "ssl-certfile", "", "TLS certificate file (or DATASETTE_SSL_CERTFILE)")
 }
@@ -146,9 +149,27 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 	if tlsConfig != nil {
 		listener = tls.NewListener(listener, tlsConfig)
 	}
+	doors := []door{{newServer(opened.Handler(), log), listener}}
+	if f.apiUDS != "" {
+		only, err := listenUnix(ctx, f.apiUDS, apiSocketMode)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		doors = append(doors, door{newServer(opened.API(), log), only})
+	}
 	f.announce(sys, log, opened, base)
-	server := &http.Server{
-		Handler:           opened.Handler(),
+	return serveUntil(ctx, doors...)
+}
+
+// door is a server and where it answers.
+type door struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
@@ -156,23 +177,32 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	return serveUntil(ctx, server, listener)
 }
 
-func serveUntil(ctx context.Context, server *http.Server, listener net.Listener) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+// serveUntil serves until ctx ends, or a door fails.
+func serveUntil(ctx context.Context, doors ...door) error {
+	failed := make(chan error, len(doors))
+	for _, d := range doors {
+		go func() { failed <- d.server.Serve(d.listener) }()
+	}
+	var err error
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if server.Shutdown(drain) != nil {
-		server.Close() // a client that is still there is cut off
+	var closing sync.WaitGroup
+	for _, d := range doors {
+		closing.Go(func() {
+			if d.server.Shutdown(drain) != nil {
+				d.server.Close() // a client that is still there is cut off
+			}
+		})
 	}
-	return nil
+	closing.Wait()
+	return err
 }
 
 func (f *listenFlags) tls(sys system) (*tls.Config, error) {
@@ -201,7 +231,7 @@ func (f *listenFlags) tls(sys system) (*tls.Config, error) {
 
 func (f *listenFlags) open(ctx context.Context) (net.Listener, error) {
 	if f.uds != "" {
-		return listenUnix(ctx, f.uds)
+		return listenUnix(ctx, f.uds, 0o666)
 	}
 	address := net.JoinHostPort(f.host, strconv.Itoa(f.port))
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
@@ -211,10 +241,14 @@ func (f *listenFlags) open(ctx context.Context) (net.Listener, error) {
 	return listener, nil
 }
 
-// listenUnix listens on a socket that every user may connect to, as Datasette
-// does, so that a reverse proxy can. A socket that a dead process left behind
-// is replaced; any other file is not.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+// apiSocketMode lets the user of the host and its group connect. Who does still
+// needs a token.
+const apiSocketMode = 0o660
+
+// listenUnix listens on a socket. That of the pages is one that every user may
+// connect to, as with Datasette, so that a reverse proxy can. A socket that a
+// dead process left behind is replaced; any other file is not.
+func listenUnix(ctx context.Context, path string, mode os.FileMode) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		if probe, err := net.Dial("unix", path); err == nil {
 			probe.Close()
@@ -226,7 +260,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o666); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		listener.Close()
 		return nil, fmt.Errorf("opening the socket to its users: %w", err)
 	}

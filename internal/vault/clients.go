@@ -270,3 +270,21 @@ func (v *Vault) Self(caller secrets.Caller) (Client, error) {
 	}
 	return all.describeClient(caller.Client, v.now().UTC().Format(time.DateTime)), nil
 }
+
+// The states of a client.
+const (
+	ClientActive  = "active"
+	ClientExpired = "expired"
+	ClientRevoked = "revoked"
+)
+
+// State is where the client stands, in one of the words above.
+func (c Client) State() string {
+	switch {
+	case c.RevokedAt != "":
+		return ClientRevoked
+	case c.Expired:
+		return ClientExpired
+	}
+	return ClientActive
+}
