@@ -275,8 +275,8 @@ func (h *Host) openDoor(cfg Config, b *base) {
 		DB: h.db, Keys: b.keys, Configured: b.source.current, Policy: b.policy,
 		Environment:     source.Environment{Lookup: cfg.LookupEnv},
 		AllowUndeclared: b.own.AllowUndeclared, RequireBindings: b.own.RequireBindings,
-		TrustPlugins: cfg.Development != nil,
-		Log:          h.log, Now: time.Now,
+		TrustPlugins: cfg.Development != nil, Relaxed: b.own.Log.Relaxed,
+		Log: h.log, Now: time.Now,
 	})
 	h.door = b.door
 }

@@ -45,6 +45,7 @@ type DB struct {
 	observe *sql.DB // one connection, for Changes
 	now     func() time.Time
 	group   group
+	sync    syncing
 	end     logEnd                                           // as far as this process knows; used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }
@@ -93,7 +94,7 @@ func (d *DB) Changes(ctx context.Context) (int64, error) {
 
 // Close ends every connection. It waits for running transactions.
 func (d *DB) Close() error {
-	err := errors.Join(d.observe.Close(), d.read.Close(), d.write.Close())
+	err := errors.Join(d.sync.now(d.path), d.observe.Close(), d.read.Close(), d.write.Close())
 	if err != nil {
 		return fmt.Errorf("closing %s: %w", d.path, err)
 	}

@@ -29,6 +29,7 @@ func newGroup() group { return group{turn: make(chan struct{}, 1)} }
 // change is one caller's part of a transaction.
 type change struct {
 	fn   func(*Tx) error
+	lax  bool          // need not be on the disk when it is done
 	done chan struct{} // closed when err and panicked are set
 	err  error
 	// panicked is what fn panicked with, on the goroutine of another caller.
@@ -43,12 +44,22 @@ type change struct {
 // When ctx ends before fn began, nothing is done. Once it began, ctx does not
 // interrupt it: that would undo the work of the others too.
 func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	return d.update(ctx, &change{fn: fn, done: make(chan struct{})})
+}
+
+// UpdateLax is Update that does not wait for the disk: a power cut takes what
+// was done in the last [MaxLag], a crash of this process takes nothing. Where
+// the file has no write-ahead log it is Update.
+func (d *DB) UpdateLax(ctx context.Context, fn func(*Tx) error) error {
+	return d.update(ctx, &change{fn: fn, lax: true, done: make(chan struct{})})
+}
+
+func (d *DB) update(ctx context.Context, c *change) error {
 	if err := ctx.Err(); err != nil {
 		return classify("beginning a transaction", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	c := &change{fn: fn, done: make(chan struct{})}
 	d.group.add(c)
 	for {
 		select {
@@ -130,6 +141,10 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	// reason is not the others' concern.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
 	defer cancel()
+	lax := d.sync.mayLag(changes)
+	if err := d.setSync(ctx, lax); err != nil {
+		return err
+	}
 	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return classify("beginning a transaction", err)
@@ -152,6 +167,7 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 		return classify("committing a transaction", err)
 	}
 	d.end = end
+	d.sync.committed(d, lax, len(changes))
 	return nil
 }
 

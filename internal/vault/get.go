@@ -36,7 +36,7 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
 	}
 	if value, ok := v.environment.Get(name); ok {
-		err := v.commit(ctx, func(tx *db.Tx) error {
+		err := v.commitUse(ctx, func(tx *db.Tx) error {
 			record(tx, caller, act{action: ActionGet, name: name, source: SourceEnvironment, reason: reason})
 			return nil
 		})
@@ -49,7 +49,7 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 	if err != nil {
 		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
 	}
-	if err := v.commit(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o, reason) }); err != nil {
+	if err := v.commitUse(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o, reason) }); err != nil {
 		return Found{}, err
 	}
 	return o.found(), nil

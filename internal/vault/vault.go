@@ -44,6 +44,10 @@ type Config struct {
 	// TrustPlugins lets everything that a plugin asks for count as granted,
 	// unless it was refused. It is for people who write plugins.
 	TrustPlugins bool
+	// Relaxed lets the use of a value be recorded without waiting for the disk.
+	// A power cut then takes the entries of the last db.MaxLag, and of at most
+	// db.MaxLagChanges uses.
+	Relaxed bool
 	// Log is told of what cannot be trusted and of what was adopted. A nil
 	// Log discards it.
 	Log *slog.Logger
@@ -60,6 +64,7 @@ type Vault struct {
 	allowUndeclared bool
 	requireBindings bool
 	trustPlugins    bool
+	relaxed         bool
 	log             *slog.Logger
 	now             func() time.Time
 	hub             *hub
@@ -86,6 +91,7 @@ func New(cfg Config) *Vault {
 		allowUndeclared: cfg.AllowUndeclared,
 		requireBindings: cfg.RequireBindings,
 		trustPlugins:    cfg.TrustPlugins,
+		relaxed:         cfg.Relaxed,
 		log:             cfg.Log,
 		now:             cfg.Now,
 		hub:             newHub(),
@@ -103,4 +109,12 @@ func New(cfg Config) *Vault {
 // whatever must be recorded with an act has one place.
 func (v *Vault) commit(ctx context.Context, act func(*db.Tx) error) error {
 	return v.db.Update(ctx, act)
+}
+
+// commitUse is commit for the use of one value.
+func (v *Vault) commitUse(ctx context.Context, act func(*db.Tx) error) error {
+	if v.relaxed {
+		return v.db.UpdateLax(ctx, act)
+	}
+	return v.commit(ctx, act)
 }

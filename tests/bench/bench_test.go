@@ -45,6 +45,8 @@ func TestBench(t *testing.T) {
 	rows = append(rows, startToFirstPage(t))
 	rows = append(rows, pageOfManySecrets(t)...)
 	rows = append(rows, getSecret(t)...)
+	rows = append(rows, flatReads(t)...)
+	rows = append(rows, recordedReads(t)...)
 	rows = append(rows, unsealing(t)...)
 	rows = append(rows, startOfPlugin(t), callOfPlugin(t))
 	table := render(rows)
@@ -136,7 +138,7 @@ func getSecret(t *testing.T) []row {
 	fill(t, one, 1, 1)
 	fill(t, all, 1, many)
 	hereOne, hereAll := readHere(t, one), readHere(t, all)
-	pythonOne, pythonAll := readPython(t, 1), readPython(t, many)
+	pythonOne, pythonAll := readPython(t, 1, 1), readPython(t, many, 1)
 	return []row{
 		{"`GetSecret`, 1 version", perSecond(hereOne), perSecond(pythonOne), ratio(hereOne, pythonOne), ""},
 		{"`GetSecret`, 100,000 versions", perSecond(hereAll), perSecond(pythonAll), ratio(hereAll, pythonAll), ""},
@@ -163,8 +165,9 @@ func readHere(t *testing.T, file string) time.Duration {
 	})
 }
 
-// readPython lets Python read from a file that it made itself.
-func readPython(t *testing.T, versions int) time.Duration {
+// readPython lets Python read from a file that it made itself, by so many callers
+// at once, and returns the time for each value.
+func readPython(t *testing.T, versions, callers int) time.Duration {
 	var seconds float64
 	harness.PythonScript(t, `
 import asyncio, json, statistics, sys, time
@@ -191,14 +194,17 @@ async def main():
         select 'SECRET_0000', v, ?, 'default' from n""", [int(sys.argv[3]), token])
     async def each(reads):
         began = time.perf_counter()
-        for _ in range(reads):
-            assert await get_secret(ds, "SECRET_0000", "root")
-        return (time.perf_counter() - began) / reads
+        async def caller():
+            for _ in range(reads):
+                assert await get_secret(ds, "SECRET_0000", "root")
+        await asyncio.gather(*[caller() for _ in range(callers)])
+        return (time.perf_counter() - began) / reads / callers
+    callers = int(sys.argv[4])
     await each(5)
     print(json.dumps(statistics.median([await each(40) for _ in range(5)])))
 
 asyncio.run(main())
-`, &seconds, filepath.Join(t.TempDir(), "internal.db"), harness.Key, fmt.Sprint(versions))
+`, &seconds, filepath.Join(t.TempDir(), "internal.db"), harness.Key, fmt.Sprint(versions), fmt.Sprint(callers))
 	return time.Duration(seconds * float64(time.Second))
 }
 

@@ -4,13 +4,13 @@ package bench
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +20,7 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
+	"github.com/datasette-secrets/datasette-secrets/tests/testdata/pace"
 )
 
 // startOfPlugin is what a plugin in its sandbox adds to the start of the host.
@@ -49,8 +50,8 @@ func callOfPlugin(t *testing.T) row {
 	var ratios []float64
 	var here, there time.Duration
 	for i := range 9 { // side by side, for the machine changes its pace
-		there = bare(calls)
-		here = probe.TimeAccess(t, "KEY", calls) / calls
+		there = each(bare(1, calls))
+		here = each(probe.Pace(t, "can", "KEY", 1, calls))
 		if i > 0 { // the first one warms up
 			ratios = append(ratios, float64(here)/float64(there))
 		}
@@ -58,8 +59,8 @@ func callOfPlugin(t *testing.T) row {
 	return row{"`CanAccessSecret`, and a bare echo over gRPC with TLS", us(here), us(there), fmt.Sprintf("%.2f", middle(ratios)), "≤ 1.1"}
 }
 
-// startEcho serves the bare echo and returns what times one of so many calls.
-func startEcho(t *testing.T) func(calls int) time.Duration {
+// startEcho serves the bare echo and returns what times calls of it.
+func startEcho(t *testing.T) func(callers, calls int) pace.Figures {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "echo")
 	if err != nil {
@@ -80,8 +81,8 @@ func startEcho(t *testing.T) func(calls int) time.Duration {
 	go server.Serve(listener)
 	t.Cleanup(server.Stop)
 	program := harness.Build(t, "tests/testdata/echo")
-	return func(calls int) time.Duration {
-		cmd := exec.Command(program, socket, strconv.Itoa(calls))
+	return func(callers, calls int) (figures pace.Figures) {
+		cmd := exec.Command(program, socket, strconv.Itoa(calls), strconv.Itoa(callers))
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -91,11 +92,10 @@ func startEcho(t *testing.T) func(calls int) time.Duration {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-		if err != nil {
+		if err := json.Unmarshal(out, &figures); err != nil {
 			t.Fatal(err)
 		}
-		return time.Duration(ns)
+		return figures
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
+	"github.com/datasette-secrets/datasette-secrets/tests/testdata/pace"
 )
 
 // Probe is the other end of the plugin in tests/testdata/plugins/probe, or of
@@ -99,24 +100,15 @@ func (p *Probe) Get(t testing.TB, name, actor string) (string, error) {
 	return a.Value, a.err()
 }
 
-// Time calls GetSecret a number of times and returns how long that took.
-func (p *Probe) Time(t testing.TB, name string, times int) time.Duration {
+// Pace makes calls of GetSecret ("get") or CanAccessSecret ("can"), by so many
+// callers at once, and returns how long they took.
+func (p *Probe) Pace(t testing.TB, op, name string, callers, calls int) pace.Figures {
 	t.Helper()
-	a := p.ask(t, map[string]any{"op": "get", "name": name, "actor": "probe", "times": times})
+	a := p.ask(t, map[string]any{"op": op, "name": name, "actor": "probe", "times": calls, "callers": callers})
 	if err := a.err(); err != nil {
 		t.Fatal(err)
 	}
-	return time.Duration(a.Nanoseconds)
-}
-
-// TimeAccess is Time for CanAccessSecret.
-func (p *Probe) TimeAccess(t testing.TB, name string, times int) time.Duration {
-	t.Helper()
-	a := p.ask(t, map[string]any{"op": "can", "name": name, "actor": "probe", "times": times})
-	if err := a.err(); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(a.Nanoseconds)
+	return a.Pace
 }
 
 // Can is the plugin's CanAccessSecret.
@@ -185,7 +177,7 @@ type answer struct {
 	Secrets        []pluginapi.SecretStatus
 	Changes        []pluginapi.Change
 	Config         json.RawMessage
-	Nanoseconds    int64
+	Pace           pace.Figures
 	Error, Message string
 }
 

@@ -1,35 +1,40 @@
 // Command echo calls a gRPC server as a plugin calls its host, with nothing
-// else around it, and prints how many nanoseconds one call took. It is what the
+// else around it, and prints how long they took. It is what the
 // benchmark compares plugins with.
 //
-// Its arguments are the socket and how many calls to make, one after the other.
+// Its arguments are the socket, how many calls to make, and how many callers
+// share them. It prints a pace.Figures in JSON.
 // Standard input gives the certificates, as a host gives them to a plugin.
 package main
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"log"
 	"net"
 	"os"
 	"strconv"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginwire"
+	"github.com/datasette-secrets/datasette-secrets/tests/testdata/pace"
 )
 
 func main() {
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(socket, times string) error {
+func run(socket, times, at string) error {
 	calls, err := strconv.Atoi(times)
+	if err != nil {
+		return err
+	}
+	callers, err := strconv.Atoi(at)
 	if err != nil {
 		return err
 	}
@@ -52,12 +57,12 @@ func run(socket, times string) error {
 	}
 	defer conn.Close()
 	client := pluginpb.NewSecretsClient(conn)
-	began := time.Now()
-	for range calls {
-		if _, err := client.CanAccessSecret(context.Background(), &pluginpb.CanAccessSecretRequest{Name: "KEY", ActorId: "probe"}); err != nil {
-			return err
-		}
+	figures, err := pace.Run(callers, calls, func() error {
+		_, err := client.CanAccessSecret(context.Background(), &pluginpb.CanAccessSecretRequest{Name: "KEY", ActorId: "probe"})
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	fmt.Println(time.Since(began).Nanoseconds() / int64(calls))
-	return nil
+	return json.NewEncoder(os.Stdout).Encode(figures)
 }

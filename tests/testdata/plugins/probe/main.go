@@ -16,8 +16,8 @@
 //	{"op": "config"}                                {"config": {"socket": …}}
 //	{"op": "watch"}                                 {"changes": [{"Kind": "opened", …}, …]}, of all since the first question
 //
-// or {"error": "not set", "message": …}. "times" repeats a get or can, and the answer
-// says how long that took. Package harness has the other end, harness.Probe.
+// or {"error": "not set", "message": …}. "times" repeats a get or can, by so many
+// "callers" at once, and the answer says how long that took. Package harness has the other end, harness.Probe.
 package main
 
 import (
@@ -30,9 +30,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
+	"github.com/datasette-secrets/datasette-secrets/tests/testdata/pace"
 )
 
 func main() { pluginapi.Serve(probe{}) }
@@ -103,18 +103,18 @@ func converse(ctx context.Context, host pluginapi.Host, changes *changes, conn n
 
 type question struct {
 	Op, Name, Actor string
-	Times           int
+	Times, Callers  int
 }
 
 type answer struct {
-	Value       string                   `json:"value,omitempty"`
-	Allowed     bool                     `json:"allowed,omitempty"`
-	Secrets     []pluginapi.SecretStatus `json:"secrets,omitempty"`
-	Changes     []pluginapi.Change       `json:"changes,omitempty"`
-	Config      json.RawMessage          `json:"config,omitempty"`
-	Nanoseconds int64                    `json:"nanoseconds,omitempty"`
-	Error       string                   `json:"error,omitempty"`
-	Message     string                   `json:"message,omitempty"`
+	Value   string                   `json:"value,omitempty"`
+	Allowed bool                     `json:"allowed,omitempty"`
+	Secrets []pluginapi.SecretStatus `json:"secrets,omitempty"`
+	Changes []pluginapi.Change       `json:"changes,omitempty"`
+	Config  json.RawMessage          `json:"config,omitempty"`
+	Pace    pace.Figures             `json:"pace,omitzero"`
+	Error   string                   `json:"error,omitempty"`
+	Message string                   `json:"message,omitempty"`
 }
 
 func (q question) ask(ctx context.Context, host pluginapi.Host, changes *changes) (a answer) {
@@ -140,27 +140,33 @@ func (q question) ask(ctx context.Context, host pluginapi.Host, changes *changes
 }
 
 func (q question) get(ctx context.Context, host pluginapi.Host, a *answer) error {
-	began := time.Now()
-	for range max(q.Times, 1) {
-		value, err := host.GetSecret(ctx, q.Name, q.Actor)
-		if err != nil {
-			return err
-		}
-		a.Value = value.Reveal()
+	value, err := host.GetSecret(ctx, q.Name, q.Actor)
+	if err != nil {
+		return err
 	}
-	a.Nanoseconds = time.Since(began).Nanoseconds()
-	return nil
+	a.Value = value.Reveal()
+	return q.repeat(a, func() error {
+		_, err := host.GetSecret(ctx, q.Name, q.Actor)
+		return err
+	})
+}
+
+// repeat times calls, if that is asked for.
+func (q question) repeat(a *answer, call func() error) (err error) {
+	if q.Times > 0 {
+		a.Pace, err = pace.Run(q.Callers, q.Times, call)
+	}
+	return err
 }
 
 func (q question) can(ctx context.Context, host pluginapi.Host, a *answer) (err error) {
-	began := time.Now()
-	for range max(q.Times, 1) {
-		if a.Allowed, err = host.CanAccessSecret(ctx, q.Name, q.Actor); err != nil {
-			return err
-		}
+	if a.Allowed, err = host.CanAccessSecret(ctx, q.Name, q.Actor); err != nil {
+		return err
 	}
-	a.Nanoseconds = time.Since(began).Nanoseconds()
-	return nil
+	return q.repeat(a, func() error {
+		_, err := host.CanAccessSecret(ctx, q.Name, q.Actor)
+		return err
+	})
 }
 
 // class names the error in the words of pluginapi's own text, without what is
