@@ -57,6 +57,7 @@ func floors() map[string]int {
 		"tests/chaos":            8,
 		"tests/conformance":      8,
 		"tests/dropin":           8,
+		"tests/crash":            8,
 		"tests/harness":          7,
 		"tests/interop":          8,
 		"tests/sdk":              8,

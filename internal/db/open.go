@@ -120,7 +120,10 @@ func connect(path string, params url.Values, limit int) (*sql.DB, error) {
 	query := url.Values{
 		"mode":          {"rw"},
 		"_busy_timeout": {fmt.Sprint(BusyTimeout.Milliseconds())},
-		"_synchronous":  {"FULL"},
+		// Not FULL: a file without a write-ahead log, such as one of Datasette,
+		// commits by removing its journal, and only EXTRA syncs the folder then.
+		// Without that a power cut takes back what was committed last.
+		"_synchronous": {"EXTRA"},
 	}
 	for key, values := range params {
 		query[key] = values
