@@ -22,6 +22,7 @@ func revealing() map[string]int {
 		"cmd/datasette-secrets/seal.go":      1, // an exported key, into its file
 		"cmd/datasette-secrets/unseal.go":    1, // a passphrase without its newline
 		"host/clients.go":                    1, // a new client token, to the command that asked for it
+		"host/import.go":                     1, // the key of a file of Datasette, to the keyring
 		"host/unseal.go":                     3, // what unseals, to the host through its control socket
 		"cmd/datasette-secrets/terminal.go":  2, // the same passphrase twice
 		"internal/api/read.go":               1, // gives it to the client that may read it
@@ -33,6 +34,7 @@ func revealing() map[string]int {
 		"internal/pluginwire/bootstrap.go":   2, // a plugin's TLS key, to the plugin and to its TLS
 		"internal/seal/key.go":               1, // decodes the key of a seal
 		"internal/seal/passphrase.go":        3, // a passphrase, to age
+		"internal/vault/import.go":           2, // whether a value is there already
 		"internal/vault/put.go":              1, // must be UTF-8
 	}
 }
