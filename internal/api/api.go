@@ -4,13 +4,13 @@
 //
 // # How a request travels
 //
-//	plain      what could mean two things is refused: two tokens, a body of no
-//	           stated length, a header that asks for another method (plain.go)
 //	secure     TLS, a unix socket or this machine; else the token has been read
 //	           by others by now (identify.go)
 //	identify   the bearer token, and nothing else: no cookie, no signed token of
 //	           Datasette. Guessing is slowed down by address (lockout.go)
 //	rate       so many requests a second of one client (limit.go)
+//	plain      what could mean two things is refused: a body of no stated length,
+//	           two conditions, a header that asks for another method (plain.go)
 //	routes     one table, on the escaped path (routes.go)
 //	handler    fills in an answer, or returns an error; an error is written, and
 //	           kept in the log, in one place (fail.go)

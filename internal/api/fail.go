@@ -166,10 +166,20 @@ func (s *site) fail(w *answer, r *request, err error) {
 	if status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", challenge(p.code))
 	}
-	if status == http.StatusRequestEntityTooLarge || r.caller.Client == "" {
-		h.Set("Connection", "close") // nothing that was sent after it is read
+	if untidy(status) || r.caller.Client == "" {
+		h.Set("Connection", "close") // what was sent after it may be a part of it
 	}
 	write(w, status, jsonType, encode(failure{false, p.code, p.text, status, r.id}))
+}
+
+// untidy reports whether a request of that status may not have ended where it
+// seems to.
+func untidy(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType:
+		return true
+	}
+	return false
 }
 
 func challenge(c code) string {

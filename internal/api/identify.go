@@ -46,6 +46,9 @@ func lockedOut(wait time.Duration) error {
 
 // bearer is the token of a request.
 func bearer(r *http.Request) (string, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		return "", fmt.Errorf("%w: the header Authorization is there more than once", secrets.ErrInvalid)
+	}
 	header := r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "bearer") || token == "" {

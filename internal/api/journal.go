@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -67,10 +66,7 @@ func (s *site) recordRefusal(r *request, err error) error {
 		}
 	}
 	name, _ := r.name() // of most addresses there is none
-	// Whoever sent it may be gone by now, and was refused all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordTime)
-	defer cancel()
-	if kept := s.Vault.NoteRefused(ctx, r.caller, action, name, told); !errors.Is(kept, told) {
+	if kept := s.Vault.NoteRefused(r.Context(), r.caller, action, name, told); !errors.Is(kept, told) {
 		return kept
 	}
 	return err
@@ -84,6 +80,3 @@ func recordedElsewhere(err error) bool {
 	}
 	return !errors.Is(err, secrets.ErrInvalid)
 }
-
-// recordTime bounds the wait for the log.
-const recordTime = 10 * time.Second

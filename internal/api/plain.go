@@ -6,7 +6,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
 
-// plain refuses what different programs on the way could understand in
+// plain refuses, of a client, what different programs on the way could understand in
 // different ways.
 func (s *site) plain(r *request) error {
 	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
@@ -14,7 +14,7 @@ func (s *site) plain(r *request) error {
 			return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
 		}
 	}
-	for _, name := range []string{"Authorization", "If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
+	for _, name := range []string{"If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
 		if len(r.Header.Values(name)) > 1 {
 			return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
 		}

@@ -103,9 +103,6 @@ func (s *site) handle(row route) http.Handler {
 
 // serve does what stands before every handler, and calls it.
 func (s *site) serve(w http.ResponseWriter, r *request, row route) error {
-	if err := s.plain(r); err != nil {
-		return err
-	}
 	if !row.open {
 		if err := s.identify(r); err != nil {
 			return err
@@ -113,6 +110,9 @@ func (s *site) serve(w http.ResponseWriter, r *request, row route) error {
 		if err := s.rates.take(r.caller.Client); err != nil {
 			return err
 		}
+	}
+	if err := s.plain(r); err != nil {
+		return err
 	}
 	if row.methods == nil {
 		return errNoSuchAddress()

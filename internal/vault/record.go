@@ -63,7 +63,8 @@ func (v *Vault) refused(ctx context.Context, caller secrets.Caller, a act, failu
 		return failure // the database does not take it
 	}
 	a.reason = failure.Error()
-	err := v.commit(ctx, func(tx *db.Tx) error {
+	// Who hangs up when refused is recorded all the same.
+	err := v.commit(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		tx.Record(a.entry(caller, false))
 		return nil
 	})
