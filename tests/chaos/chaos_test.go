@@ -44,7 +44,7 @@ const (
 	healMax = 3 * time.Minute // three missed probes, the longest backoff, and a slow machine
 )
 
-// For a minute, or eight seconds in a short run, plugins are killed, stopped,
+// For a minute, or five seconds in a short run, plugins are killed, stopped,
 // told to flood and told to hang, while visitors load pages and set secrets.
 // Every page comes in time, every plugin is ready again in the end, and when the
 // host is closed nothing of it is left: no goroutine, descriptor, process,
@@ -53,11 +53,12 @@ func TestPluginsInChaos(t *testing.T) {
 	w := newWorld(t)
 	before := w.remains(t)
 	w.open(t)
+	w.await(t, w.ready)
 	w.calm(t)
 	w.awaitReady(t)
 	w.private = private(t)
 
-	length := 8 * time.Second
+	length := 5 * time.Second
 	if harness.Soak() {
 		length = time.Minute
 	}
@@ -262,14 +263,21 @@ func (w *world) calm(t *testing.T) {
 // awaitReady waits until every plugin is ready and has read its newest order.
 func (w *world) awaitReady(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(healMax); ; time.Sleep(200 * time.Millisecond) {
-		list := w.request(t, "/-/secrets", nil)
-		if used := strings.Count(list, reader); used == len(w.plugins) &&
-			!slices.ContainsFunc(w.host.Plugins(), func(p secrets.PluginStatus) bool { return p.State != secrets.PluginReady }) {
-			return
-		}
+	w.await(t, func() bool {
+		return strings.Count(w.request(t, "/-/secrets", nil), reader) == len(w.plugins) && w.ready()
+	})
+}
+
+// ready tells whether every plugin is.
+func (w *world) ready() bool {
+	return !slices.ContainsFunc(w.host.Plugins(), func(p secrets.PluginStatus) bool { return p.State != secrets.PluginReady })
+}
+
+func (w *world) await(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(healMax); !done(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not every plugin is ready, or not every order was read:\n%+v\n%s", w.host.Plugins(), list)
+			t.Fatalf("not every plugin is ready, or not every order was read:\n%+v\n%s", w.host.Plugins(), w.request(t, "/-/secrets", nil))
 		}
 	}
 }

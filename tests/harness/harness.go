@@ -51,17 +51,28 @@ func Build(t testing.TB, folder string) string {
 		return path
 	}
 	lookAtSources(t)
-	// Named by process, and below the repository so that it needs no removal
-	// to be reused: the Go build cache makes building it again cheap.
-	path := filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), filepath.Base(folder))
-	args := []string{"build", "-o", path}
+	// Made once for all test processes, which is quick where nothing changed; then
+	// linked under the number of this one, so that it stays what it is when
+	// another makes it anew.
+	common := shared(filepath.FromSlash(folder))
+	args := []string{"build", "-ldflags=-w", "-o", common}
 	if race {
-		args = append(args, "-race")
+		common += "-race"
+		args = []string{"build", "-ldflags=-w", "-race", "-o", common}
 	}
+	path := own(filepath.Base(folder))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer lock(t, common)()
 	cmd := exec.Command("go", append(args, "./"+folder)...)
 	cmd.Dir = Root()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", folder, err, out)
+	}
+	os.Remove(path) // of a process with the same number
+	if err := os.Link(common, path); err != nil {
+		t.Fatal(err)
 	}
 	built[folder] = path
 	return path
@@ -88,7 +99,12 @@ func lookAtSources(t testing.TB) {
 }
 
 // Clean removes what Build made. Call it at the end of TestMain.
-func Clean() { os.RemoveAll(filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()))) }
+func Clean() { os.RemoveAll(own("")) }
+
+// own is where this process keeps what it made.
+func own(name string) string {
+	return filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), name)
+}
 
 // Soak tells whether "make soak" runs the tests: then a long campaign runs
 // whole, and otherwise only a short piece of it.

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -11,31 +10,19 @@ import (
 )
 
 // NodePackage packs the SDK for Node as it would be published, installs that
-// into a clean folder, once for each test process, and returns the folder.
+// into a clean folder, once for all test processes, and returns the folder.
 func NodePackage(t testing.TB) string {
 	t.Helper()
-	buildMutex.Lock()
-	defer buildMutex.Unlock()
-	const key = "sdk/node, installed"
-	if dir, ok := built[key]; ok {
-		return dir
-	}
-	lookAtSources(t)
-	dir := filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), "node")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	sdk := filepath.Join(Root(), "sdk", "node")
-	npm(t, sdk, "pack", "--pack-destination", dir)
-	packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
-	if err != nil || len(packed) != 1 {
-		t.Fatalf("npm pack made %v, %v", packed, err)
-	}
-	WriteFile(t, filepath.Join(dir, "package.json"), `{"type": "module", "private": true}`, 0o644)
-	// What "npm ci" brought for the SDK's own tests need not come again.
-	npm(t, dir, "install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", packed[0])
-	built[key] = dir
-	return dir
+	return madeOnce(t, "node", []string{"sdk/node"}, func(dir string) {
+		npm(t, filepath.Join(Root(), "sdk", "node"), "pack", "--pack-destination", dir)
+		packed, err := filepath.Glob(filepath.Join(dir, "*.tgz"))
+		if err != nil || len(packed) != 1 {
+			t.Fatalf("npm pack made %v, %v", packed, err)
+		}
+		WriteFile(t, filepath.Join(dir, "package.json"), `{"type": "module", "private": true}`, 0o644)
+		// What "npm ci" brought for the SDK's own tests need not come again.
+		npm(t, dir, "install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", packed[0])
+	})
 }
 
 func npm(t testing.TB, dir string, args ...string) {

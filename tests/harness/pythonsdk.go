@@ -1,37 +1,23 @@
 package harness
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-)
-
-var (
-	pythonMutex sync.Mutex
-	pythonSDK   string
 )
 
 // PythonSDK is an interpreter in a clean environment with sdk/python installed
 // as its users get it: the wheel, and what that depends on. It is made once for
-// each test process and removed by Clean.
+// all test processes.
 func PythonSDK(t testing.TB) string {
 	t.Helper()
-	pythonMutex.Lock()
-	defer pythonMutex.Unlock()
-	if pythonSDK != "" {
-		return pythonSDK
-	}
-	lookAtSources(t)
-	env := filepath.Join(Root(), "build", "test", fmt.Sprint(os.Getpid()), "python")
-	must(t, exec.Command(Python(t), "-m", "venv", "--without-pip", env))
-	python := filepath.Join(env, "bin", "python")
-	InstallPython(t, python, "sdk/python")
-	pythonSDK = python
-	return python
+	env := madeOnce(t, "python", []string{"sdk/python", "tests/requirements-wheels.txt"}, func(env string) {
+		must(t, exec.Command(Python(t), "-m", "venv", "--without-pip", env))
+		InstallPython(t, filepath.Join(env, "bin", "python"), "sdk/python")
+	})
+	return filepath.Join(env, "bin", "python")
 }
 
 // PythonReading are the arguments that let the sandbox of a plugin read the
