@@ -17,7 +17,7 @@ import (
 func RunExample(t testing.TB, name string, args ...string) {
 	t.Helper()
 	root := secrets.Actor{"id": "root"}
-	host := Start(t, Options{Args: append([]string{"--root", "-s", "plugins.datasette-secrets.sandbox", "enforce"}, args...)})
+	host := Start(t, Options{Args: append([]string{"--root", "-s", "plugins.datasette-secrets.sandbox", "enforce", "--log-format", "text"}, args...)})
 	host.waitForLog(t, "waiting for TRANSLATE_API_KEY")
 	page := host.Get(t, "/-/plugins", root).Text
 	ready := regexp.MustCompile(`<h2[^>]*>` + name + `[^\n]*badge-ready`)
