@@ -31,7 +31,7 @@ const (
 
 // acts are what commands can ask for, here or through the control socket.
 func (d decider) acts() map[string]control.Act {
-	return map[string]control.Act{
+	acts := map[string]control.Act{
 		actList: func(ctx context.Context, caller secrets.Caller, _ json.RawMessage) (any, error) {
 			return d.reports(ctx, caller)
 		},
@@ -42,6 +42,8 @@ func (d decider) acts() map[string]control.Act {
 		actDisable: with(silent(d.disable)),
 		actRestart: with(silent(d.restart)),
 	}
+	maps.Copy(acts, d.permissionActs())
+	return acts
 }
 
 // with decodes the request of an act.
@@ -72,7 +74,7 @@ type Console struct {
 // OpenConsole opens the database that Open would, of which it must be said
 // which one that is; it must exist.
 func OpenConsole(ctx context.Context, cfg Config) (*Console, error) {
-	path, err := locate(ctx, cfg)
+	path, policy, err := locate(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -90,37 +92,38 @@ func OpenConsole(ctx context.Context, cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy, err := access.New(access.Config{})
-	if err != nil {
-		return nil, errors.Join(err, opened.Close())
-	}
 	nothing := source.Environment{Lookup: func(string) (string, bool) { return "", false }}
 	door := vault.New(vault.Config{DB: opened, Policy: policy, Environment: nothing, Now: time.Now})
 	if err := door.Refresh(ctx); err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
+	door.RecallAll()
 	acts := decider{door: door}.acts()
 	maps.Copy(acts, clientActs(door))
 	return &Console{acts: acts, db: opened}, nil
 }
 
-// locate finds the file that holds the secrets, as Open does.
-func locate(ctx context.Context, cfg Config) (string, error) {
+// locate finds the file that holds the secrets, as Open does, and the
+// permissions of its configuration.
+func locate(ctx context.Context, cfg Config) (path string, policy *access.Policy, err error) {
 	if cfg.LookupEnv == nil {
 		cfg.LookupEnv = func(string) (string, bool) { return "", false }
 	}
-	files, _, own, err := load(ctx, cfg)
+	files, loaded, own, err := load(ctx, cfg)
 	if err != nil {
-		return "", err
+		return "", nil, err
+	}
+	if policy, err = newPolicy(cfg, loaded, own); err != nil {
+		return "", nil, err
 	}
 	if own.Database != "" {
 		file, err := attached(own.Database, files)
-		return file.path, err
+		return file.path, policy, err
 	}
 	if cfg.Internal == "" {
-		return "", fmt.Errorf("%w: say which database holds the secrets, with --internal FILE", secrets.ErrInvalid)
+		return "", nil, fmt.Errorf("%w: say which database holds the secrets, with --internal FILE", secrets.ErrInvalid)
 	}
-	return cfg.Internal, nil
+	return cfg.Internal, policy, nil
 }
 
 // Close ends what the console opened.

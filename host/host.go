@@ -173,6 +173,11 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	if err := h.startPlugins(ctx, cfg, base.loaded, base.own, base.door); err != nil {
 		return err
 	}
+	idle, err := base.door.IdleRules(ctx)
+	if err != nil {
+		return err
+	}
+	h.warnings = append(h.warnings, idle...)
 	decide := decider{door: base.door, running: h.plugins}
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end

@@ -56,7 +56,11 @@ func (f *pluginFlags) on(sys system, cmd *cobra.Command, act func(ctx context.Co
 
 // open lets work use a console.
 func (f *databaseFlags) open(ctx context.Context, sys system, files []string, work func(*host.Console) error) error {
-	console, err := host.OpenConsole(ctx, f.config(sys, files))
+	return withConsole(ctx, f.config(sys, files), work)
+}
+
+func withConsole(ctx context.Context, cfg host.Config, work func(*host.Console) error) error {
+	console, err := host.OpenConsole(ctx, cfg)
 	if err != nil {
 		return err
 	}

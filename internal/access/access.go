@@ -87,7 +87,7 @@ func New(c Config) (*Policy, error) {
 	}
 	p.allow = allow
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		if p.secrets[name], err = newSecretRules(secretPath(name), c.Secrets[name]); err != nil {
+		if p.secrets[name], err = newSecretRules(SecretPath(name), c.Secrets[name]); err != nil {
 			return nil, err
 		}
 		if p.secrets[name].manage.block != nil {
@@ -138,10 +138,11 @@ func (p *Policy) findings(actor secrets.Actor, a Action, rules ...rule) []Findin
 			all = append(all, r.finding(actor))
 		}
 	}
+	byDefault := a.Default && !p.defaultDeny && len(all) == 0
 	if p.root && actor["id"] == "root" {
 		all = append(all, Finding{Verdict: Allows, Place: rootFlag, Rule: "root is allowed everything, because of --root"})
 	}
-	if a.Default && !p.defaultDeny {
+	if byDefault {
 		all = append(all, Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"})
 	}
 	return restrict(all, actor, a)

@@ -51,6 +51,12 @@ func find(name string) (Action, bool) {
 	return actions[i], true
 }
 
+// AboutSecret reports whether an action is about one secret.
+func AboutSecret(name string) bool {
+	a, _ := find(name)
+	return a.Secret
+}
+
 // CheckAction tells whether there is an action, and whether it is about the
 // secret of a name, or with an empty one about none. The error is an
 // ErrInvalid.

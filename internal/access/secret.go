@@ -1,6 +1,7 @@
 package access
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,8 @@ type secretRules struct {
 	clients []string
 }
 
-func secretPath(name string) string { return ownBlock + ".secrets." + name }
+// SecretPath is where the rules of a secret stand in the file.
+func SecretPath(name string) string { return ownBlock + ".secrets." + name }
 
 // newSecretRules checks the rules of one secret. One that is there has to say
 // something: what is left empty by accident must not open anything.
@@ -185,6 +187,15 @@ type Block struct {
 	Replaced bool // by the one of the secret
 }
 
+// Text is a rule as JSON.
+func Text(rule any) json.RawMessage {
+	text, err := json.Marshal(rule)
+	if err != nil { // an infinite number, for which JSON has no word
+		text, _ = json.Marshal(fmt.Sprint(rule))
+	}
+	return text
+}
+
 // Blocks are the rules of an action about one secret, or with the name "" about
 // none, the deciding ones first.
 func (p *Policy) Blocks(action, name string) []Block {
@@ -213,7 +224,7 @@ func (p *Policy) Otherwise(action string) string {
 	a, _ := find(action)
 	switch {
 	case a.Default && !p.defaultDeny:
-		return "everybody, because no rule speaks of " + action
+		return "everybody"
 	case p.root:
 		return "root, because of --root"
 	}

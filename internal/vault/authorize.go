@@ -126,7 +126,7 @@ func (v *Vault) considerProgram(caller secrets.Caller, name string) []access.Fin
 		all = append(all, access.Finding{Verdict: access.Passes, Rule: "this plugin declared the secret"})
 	} else {
 		all = append(all, access.Finding{
-			Verdict: access.Denies, Class: secrets.ErrNotDeclared, Rule: secrets.ErrNotDeclared.Error(),
+			Verdict: access.Denies, Class: secrets.ErrNotDeclared, Rule: "this plugin has not declared the secret",
 			Place: "the plugin " + caller.Plugin, Turn: "if it declared the secret",
 		})
 	}
@@ -135,7 +135,7 @@ func (v *Vault) considerProgram(caller secrets.Caller, name string) []access.Fin
 		return append(all, access.Finding{Verdict: access.Passes, Rule: grantOf(caller)})
 	}
 	return append(all, access.Finding{
-		Verdict: access.Denies, Class: secrets.ErrNotApproved, Rule: secrets.ErrNotApproved.Error(),
+		Verdict: access.Denies, Class: secrets.ErrNotApproved, Rule: "an administrator has not approved that this plugin reads the secret",
 		Place: "datasette-secrets plugin approve " + caller.Plugin + " --secret " + name, Turn: "if an administrator ran it",
 	})
 }
@@ -147,11 +147,12 @@ func (v *Vault) considerClient(caller secrets.Caller, name string) access.Findin
 	if err == nil {
 		return access.Finding{Verdict: access.Passes, Rule: reason}
 	}
-	f := access.Finding{Verdict: access.Denies, Rule: reason, Place: "the client " + caller.Client}
-	for _, class := range []error{secrets.ErrNotDeclared, secrets.ErrNotApproved} {
-		if errors.Is(err, class) {
-			f.Class, f.Turn = class, "if it were granted the secret"
-		}
+	f := access.Finding{Verdict: access.Denies, Rule: reason, Place: "the client " + caller.Client, Turn: "if there were one with a token that counts"}
+	switch {
+	case errors.Is(err, secrets.ErrNotDeclared):
+		f.Class, f.Rule, f.Turn = secrets.ErrNotDeclared, "this client was not granted the secret, nor asked for it", "if it were granted the secret"
+	case errors.Is(err, secrets.ErrNotApproved):
+		f.Class, f.Rule, f.Turn = secrets.ErrNotApproved, "an administrator has not approved that this client reads the secret", "if it were granted the secret"
 	}
 	return f
 }

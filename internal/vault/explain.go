@@ -2,11 +2,13 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
 )
 
 // Question is who wants to do what.
@@ -162,9 +164,8 @@ func (v *Vault) holder(program secrets.Caller, secret string) Holder {
 	return h
 }
 
-// Names are the secrets that are declared, stored by name in the rules, or
-// asked for, sorted: those that a command may be asked about.
-func (v *Vault) Names(_ context.Context, caller secrets.Caller) ([]string, error) {
+// Names are the secrets that are declared, stored or named by rules, sorted.
+func (v *Vault) Names(ctx context.Context, caller secrets.Caller) ([]string, error) {
 	if err := v.authorizeQuestion(caller, access.ManageSecrets, ""); err != nil {
 		return nil, err
 	}
@@ -172,8 +173,36 @@ func (v *Vault) Names(_ context.Context, caller secrets.Caller) ([]string, error
 	for _, d := range v.declarations.Load().merged {
 		names = append(names, d.Name)
 	}
+	err := v.db.View(ctx, func(tx *db.Tx) error {
+		rows, err := tx.NewestOfAll()
+		for _, row := range rows {
+			names = append(names, row.Name)
+		}
+		return err
+	})
 	slices.Sort(names)
-	return slices.Compact(names), nil
+	return slices.Compact(names), err
+}
+
+// IdleRules are sentences about rules for secrets that nobody declared and that
+// are not in the database: they may be meant for another name.
+func (v *Vault) IdleRules(ctx context.Context) (sentences []string, err error) {
+	err = v.db.View(ctx, func(tx *db.Tx) error {
+		for _, name := range v.policy.Names() {
+			_, stored, err := tx.Newest(name)
+			if errors.Is(err, secrets.ErrIntegrity) {
+				stored, err = true, nil // and damaged
+			}
+			if err != nil {
+				return err
+			}
+			if unknown := v.unknown(name); unknown != "" && !stored {
+				sentences = append(sentences, access.SecretPath(name)+" protects nothing: "+unknown)
+			}
+		}
+		return nil
+	})
+	return sentences, err
 }
 
 // RecallAll lets what every plugin said when it last introduced itself count,
