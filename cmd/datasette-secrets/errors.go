@@ -37,7 +37,7 @@ func exitCodes() []exitCode {
 		{5, "no encryption key is configured", []error{secrets.ErrNotConfigured}},
 		{6, "the keys are sealed", []error{secrets.ErrSealed}},
 		{7, "temporarily unavailable, such as a locked database", []error{secrets.ErrUnavailable}},
-		{8, "a stored secret cannot be read with the configured keys", []error{secrets.ErrIntegrity}},
+		{8, "something stored is not what was written, or the configured keys cannot read it", []error{secrets.ErrIntegrity}},
 	}
 }
 

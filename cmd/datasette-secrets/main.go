@@ -99,7 +99,7 @@ Exit codes:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(newGenerateKey())
-	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newClient(sys), newDoctor(sys), newKey(sys), newSeal(sys), newHSM(sys), newUnseal(sys), newCreateToken(sys), newExplain(sys), newWhoCan(sys), newGenerateKey(), newImport(sys), group)
+	root.AddCommand(newServe(sys), newPlugins(sys), newPlugin(sys), newClient(sys), newDoctor(sys), newKey(sys), newSeal(sys), newHSM(sys), newUnseal(sys), newCreateToken(sys), newAudit(sys), newExplain(sys), newWhoCan(sys), newGenerateKey(), newImport(sys), group)
 	return root
 }
 

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the "sqlite3" driver
+	"golang.org/x/sys/unix"
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
 )
 
 // Open opens the file at path, makes it if it is missing (readable by its
@@ -51,6 +54,47 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 		return nil, nil, fmt.Errorf("opening the database %s: %w", path, err)
 	}
 	return d, warnings, nil
+}
+
+// OpenReadOnly opens the file at path to look at its log, and changes nothing: it
+// makes no tables, and works beside a running host and on a medium that cannot be
+// written.
+func OpenReadOnly(ctx context.Context, path string, now func() time.Time) (*DB, error) {
+	params := url.Values{"mode": {"ro"}, "_query_only": {"1"}}
+	if frozen(path) {
+		params.Set("immutable", "1")
+	}
+	d := &DB{path: path, now: now, group: newGroup()}
+	for _, pool := range []**sql.DB{&d.write, &d.read, &d.observe} {
+		opened, err := connect(path, params, readers)
+		if err != nil {
+			return nil, err
+		}
+		*pool = opened
+	}
+	var tables int
+	err := d.read.QueryRowContext(ctx, "select count(*) from sqlite_master where type = 'table' and name = 'datasette_secrets_log'").Scan(&tables)
+	if err = classify("opening it", err); err == nil && tables == 0 {
+		err = fmt.Errorf("%w: it has no audit log yet; one begins when a host of this version opens it", secrets.ErrInvalid)
+	}
+	if err != nil {
+		d.Close()
+		return nil, fmt.Errorf("reading the database %s: %w", path, err)
+	}
+	return d, nil
+}
+
+// frozen reports whether nobody can have a file open to write it: neither it nor
+// its folder can be written, and there is no log of changes beside it. SQLite then
+// has to be told, because it would make files beside it to read one in WAL mode.
+func frozen(path string) bool {
+	for _, name := range []string{path, filepath.Dir(path)} {
+		if unix.Access(name, unix.W_OK) == nil {
+			return false
+		}
+	}
+	info, err := os.Stat(path + "-wal")
+	return err != nil || info.Size() == 0
 }
 
 // Create makes an empty, valid database at path if there is none, as

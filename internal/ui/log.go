@@ -74,14 +74,6 @@ const (
 	secretLogSize = 20
 )
 
-// logActions are the actions that a filter offers. Any other can be typed into
-// the address.
-func logActions() []string {
-	return []string{"get", "put", "note", "delete", "restore", "adopt", "declare", "approve", "share", "refuse", "disable", "enable", "first-use",
-		"rotate", "key-add", "key-retire", "seal-init", "seal-adopt", "seal-add", "seal-remove", "seal-rewrap", "seal-leave", "unseal",
-		"export", "sign-in", "sign-out", "create-token", "client-add", "client-rotate", "client-revoke", "client-approve", "prune", "log-key"}
-}
-
 // secretOr shows the page of a secret if there is one of this name, and else
 // something of this program.
 func (s *site) secretOr(other handler) handler {
@@ -108,7 +100,7 @@ func (s *site) showLog(w http.ResponseWriter, r *request) error {
 	}
 	page := logPage{
 		basePage: s.page(r, "Audit log", s.secretsCrumb()),
-		Filter:   q.shown, Actions: logActions(),
+		Filter:   q.shown, Actions: vault.LogActions(),
 		Here:    s.url(logPath),
 		Entries: entryTable{"Entries of the log", "Newest first. Times are in UTC.", true, s.entryRows(r, found.Entries)},
 		CSV:     s.url(logPath + ".csv" + q.with()), JSON: s.url(logPath + ".json" + q.with()),

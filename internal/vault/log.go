@@ -154,7 +154,6 @@ func (v *Vault) rewrapAllLogKeys(tx *db.Tx) error {
 // LogHead is the newest signed head.
 type LogHead struct {
 	audit.Head
-	Time   string // when it was signed: UTC, as audit.TimeLayout has it
 	Signed string // empty: none was signed yet
 }
 
@@ -182,7 +181,7 @@ func newestHead(tx *db.Tx, keys []db.LogKey) (LogHead, error) {
 	if err != nil {
 		return LogHead{}, fmt.Errorf("%w: the newest head of the log: %w", secrets.ErrIntegrity, err)
 	}
-	return LogHead{head, stored.Time, stored.Signed}, nil
+	return LogHead{Head: head, Signed: stored.Signed}, nil
 }
 
 func verifyingKeys(rows []db.LogKey) []string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -26,6 +27,21 @@ type (
 
 // MaxLogPage is how many entries OlderLog and NewerLog return at most.
 const MaxLogPage = 1000
+
+// LogActions are the words that the log has for acts, for those who choose one.
+func LogActions() []string {
+	all := []string{
+		ActionGet, ActionPut, ActionNote, ActionDelete, ActionRestore, ActionAdopt, ActionDeclare,
+		decisionFirstUse, decisionApprove, decisionShare, decisionRefuse, decisionDisable, decisionEnable,
+		ActionClientAdd, ActionClientRotate, ActionClientRevoke, ActionClientApprove, ActionClientRefuse, ActionRequest,
+	}
+	for _, event := range []string{
+		eventAddKey, eventRotate, eventRotated, eventRetire, eventInit, eventAdopt, eventAdd, eventRemove, eventRewrap, eventExport, eventLeave, eventUnseal,
+	} {
+		all = append(all, strings.ReplaceAll(event, " ", "-"))
+	}
+	return append(all, ActionSignIn, ActionSignOut, ActionCreateToken, ActionBegin, ActionPrune, ActionLogKey)
+}
 
 // LogColumns are the names of the columns of the log, in their order.
 func LogColumns() []string { return db.LogColumns() }
