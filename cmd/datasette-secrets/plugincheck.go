@@ -25,6 +25,7 @@ type testFlags struct {
 	config string
 	only   []string
 	slow   int
+	starts int
 }
 
 func newPluginTest(sys system) *cobra.Command {
@@ -54,6 +55,7 @@ The exit code is 0 only if no check fails.`,
 	cmd.Flags().StringVar(&flags.config, "config", "", "its block of the host's configuration, as JSON")
 	cmd.Flags().StringArrayVar(&flags.only, "only", nil, "do only this check and those it builds upon; may be repeated")
 	cmd.Flags().IntVar(&flags.slow, "slow", 1, "multiply every limit on time, for a slow machine")
+	cmd.Flags().IntVar(&flags.starts, "restarts", plugincheck.Restarts, "start and stop it so often for the check restarts")
 	cmd.MarkFlagFilename("read")
 	cmd.RegisterFlagCompletionFunc("only", cobra.FixedCompletions(plugincheck.Names(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -113,6 +115,9 @@ func (f *testFlags) configure(sys system, path string, args []string) (pluginche
 	if f.slow < 1 || f.slow > 100 {
 		return plugincheck.Config{}, usagef("Invalid value for '--slow': %d is not in the range 1<=x<=100.", f.slow)
 	}
+	if f.starts < 1 || f.starts > 1000 {
+		return plugincheck.Config{}, usagef("Invalid value for '--restarts': %d is not in the range 1<=x<=1000.", f.starts)
+	}
 	for _, name := range f.only {
 		if !slices.Contains(plugincheck.Names(), name) {
 			return plugincheck.Config{}, usagef("Invalid value for '--only': %q is none of %s.", name, strings.Join(plugincheck.Names(), ", "))
@@ -134,7 +139,7 @@ func (f *testFlags) configure(sys system, path string, args []string) (pluginche
 		read = script.Folders(program)
 	}
 	return plugincheck.Config{
-		Path: program, Args: args, Read: read, Settings: f.config, Only: f.only, Slow: f.slow,
+		Path: program, Args: args, Read: read, Settings: f.config, Only: f.only, Slow: f.slow, Restarts: f.starts,
 		Entry: sys.entry, Holder: []string{"plugin", holdName},
 	}, nil
 }

@@ -17,7 +17,6 @@ import (
 
 const (
 	settleTime = time.Second // in which a plugin that cannot work is seen to fail
-	restarts   = 20          // usually
 )
 
 // checkSandbox lets the program work for a while. Every launch is in the

@@ -37,6 +37,9 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/sandbox"
 )
 
+// Restarts is how often a program is usually started and stopped again.
+const Restarts = 20
+
 // Config says which program is checked, and how. It crosses to the process that
 // is killed as JSON, but for what only this process can use.
 type Config struct {
@@ -46,7 +49,7 @@ type Config struct {
 	Settings string          // its block of the host's configuration, as JSON; empty for none
 	Base     string          // folder for temporary files, with a short path; empty for a usual one
 	Only     []string        // the names of checks that are wanted, with those that they need; none for all
-	Restarts int             // how often it is started and stopped again; 0 for 20
+	Restarts int             // how often it is started and stopped again; 0 for Restarts
 	Slow     int             // every limit on time is multiplied by it; 0 for 1
 	Kernel   *sandbox.Kernel // what the system offers for sandboxes; nil means to ask it
 
@@ -172,7 +175,7 @@ func newKit(cfg Config) (*kit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the program: %w", err)
 	}
-	cfg.Path, cfg.Slow, cfg.Restarts = path, cmp.Or(cfg.Slow, 1), cmp.Or(cfg.Restarts, restarts)
+	cfg.Path, cfg.Slow, cfg.Restarts = path, cmp.Or(cfg.Slow, 1), cmp.Or(cfg.Restarts, Restarts)
 	if cfg.Kernel == nil {
 		kernel := cfg.Entry.Probe()
 		cfg.Kernel = &kernel

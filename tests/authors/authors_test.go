@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,10 +37,19 @@ type report struct {
 	rest           string
 }
 
-// pluginTest runs the conformance kit. A busy machine gets more time.
+// forTests are arguments of the kit: a busy machine gets more time, and a short
+// run restarts less often.
+func forTests() string {
+	if harness.Soak() {
+		return "--slow 10"
+	}
+	return "--slow 10 --restarts 3"
+}
+
+// pluginTest runs the conformance kit.
 func pluginTest(t *testing.T, path string, args ...string) report {
 	t.Helper()
-	got := harness.Run(t, "", append([]string{"plugin", "test", path, "--json", "--slow", "10"}, args...)...)
+	got := harness.Run(t, "", slices.Concat([]string{"plugin", "test", path, "--json"}, strings.Fields(forTests()), args)...)
 	var r report
 	if err := json.Unmarshal([]byte(got.Stdout), &r); err != nil {
 		t.Fatalf("%v, exit code %d\n%s%s", err, got.Code, got.Stdout, got.Stderr)

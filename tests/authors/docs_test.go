@@ -56,10 +56,10 @@ func newReader(t *testing.T) *reader {
 	harness.WriteFile(t, filepath.Join(bin, "datasette-secrets"), fmt.Sprintf(`#!/bin/sh
 case "$1 $2" in
 "plugin init") set -- "$@" --sdk %q ;;
-"plugin test") set -- "$@" --slow 10 ;;
+"plugin test") set -- "$@" %s ;;
 esac
 exec %q "$@"
-`, harness.Root(), harness.Binary(t)), 0o755)
+`, harness.Root(), forTests(), harness.Binary(t)), 0o755)
 	env := buildEnv(t)
 	path := slices.IndexFunc(env, func(variable string) bool { return strings.HasPrefix(variable, "PATH=") })
 	env = append(env, "PATH="+bin+":"+strings.TrimPrefix(env[path], "PATH="))
