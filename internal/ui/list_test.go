@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
@@ -194,3 +195,29 @@ type discard struct{ header http.Header }
 func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(p []byte) (int, error) { return io.Discard.Write(p) }
 func (d discard) WriteHeader(int)             {}
+
+// A secret that nobody uses is marked once it has been there for 90 days, and
+// no longer when it is used or changed.
+func TestUnusedSecretsAreMarked(t *testing.T) {
+	t.Parallel()
+	const mark = "Unused for 90 days"
+	w := newWorld(t, demo)
+	w.set("ONE", "1", "")
+	root := w.as("root")
+	begin := w.now
+	w.now = begin.AddDate(0, 0, 90)
+	w.get("/-/secrets", root).lacks(t, mark)
+	w.now = begin.AddDate(0, 0, 90).Add(time.Second)
+	w.get("/-/secrets", root).want(t, 200, `<span class="never">never</span> <span class="badge badge-unset">`+mark)
+	if got := w.value("ONE"); got != "1" {
+		t.Fatal(got)
+	}
+	w.get("/-/secrets", root).lacks(t, mark)
+	w.now = w.now.AddDate(0, 0, 91)
+	w.get("/-/secrets", root).want(t, 200, mark)
+	w.set("ONE", "2", "")
+	w.get("/-/secrets", root).lacks(t, mark)
+	w.now = w.now.AddDate(1, 0, 0)
+	w.run("update datasette_secrets set updated_at = 'long ago'")
+	w.get("/-/secrets", root).lacks(t, mark)
+}

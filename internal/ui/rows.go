@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -26,6 +27,18 @@ func (w *writer) raw(pieces ...string) {
 
 // text writes somebody else's text, escaped for content and for attributes.
 func (w *writer) text(s string) { w.WriteString(html.EscapeString(s)) }
+
+// unusedDays is after how many days a secret that nobody uses is marked.
+const unusedDays = 90
+
+// isUnused reports whether a stored secret is as it was for unusedDays, and was
+// not used for as long. Times in another form than that of this program tell
+// nothing.
+func isUnused(v *vault.Secret, now time.Time) bool {
+	since := now.UTC().AddDate(0, 0, -unusedDays).Format(storedTime)
+	return isoTime(v.UpdatedAt) != "" && v.UpdatedAt < since &&
+		(v.LastUsedAt == "" || isoTime(v.LastUsedAt) != "" && v.LastUsedAt < since)
+}
 
 // storedRows are the rows of the table of secrets with a stored value.
 func (s *site) storedRows(all []*vault.Secret, n names) template.HTML {
@@ -54,6 +67,9 @@ func (s *site) storedRow(w *writer, v *vault.Secret, n names) {
 	writeBy(w, v.UpdatedBy, n)
 	w.raw(`</td><td data-label="Last used">`)
 	writeUse(w, v, n)
+	if isUnused(v, s.Now()) {
+		w.raw(` <span class="badge badge-unset">Unused for 90 days</span>`)
+	}
 	w.raw("</td></tr>\n")
 }
 
