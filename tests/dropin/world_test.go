@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
@@ -149,16 +148,6 @@ func shows(t *testing.T, p *harness.Process, path string, texts ...string) {
 	for _, text := range texts {
 		if !strings.Contains(page.Text, text) {
 			t.Errorf("%s does not show %q:\n%s", path, text, page.Text)
-		}
-	}
-}
-
-// eventually waits for something that another process does.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited too long for %s", what)
 		}
 	}
 }

@@ -48,10 +48,11 @@ func Dropin(t testing.TB) string {
 // nothing but the arguments configures it.
 func StartDropin(t testing.TB, o Options) *Process {
 	t.Helper()
-	return startDatasette(t, Dropin(t), o)
+	return StartDatasetteOf(t, Dropin(t), o)
 }
 
-func startDatasette(t testing.TB, python string, o Options) *Process {
+// StartDatasetteOf is StartDatasette for another interpreter.
+func StartDatasetteOf(t testing.TB, python string, o Options) *Process {
 	t.Helper()
 	args := []string{"-m", "datasette", "serve", "-p", "0", "--secret", or(o.Secret, Secret)}
 	if !o.NoKey {

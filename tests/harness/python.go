@@ -21,7 +21,7 @@ func Python(t testing.TB) string {
 // port.
 func StartDatasette(t testing.TB, o Options) *Process {
 	t.Helper()
-	return startDatasette(t, Python(t), o)
+	return StartDatasetteOf(t, Python(t), o)
 }
 
 // PythonScript runs a script with Datasette's Python and decodes the JSON that

@@ -273,6 +273,41 @@ def test_event_loops(host, plugin):
     assert found == ["1"] * 5
 
 
+class Page:
+    """A page that asks for the same again and again, as those of datasette-extract do."""
+
+    @hookimpl
+    def register_routes(self):
+        async def page(datasette, request):
+            from datasette import Response
+
+            found = [await get_secret(datasette, "ONE", actor) for actor in (None, "root") * 20]
+            return Response.text(" ".join(map(str, found)))
+
+        return [(r"^/-/page$", page)]
+
+
+def test_a_request_asks_once(host, plugin):
+    page = Page()
+    pm.register(page)
+
+    async def check():
+        datasette = await made(host)
+        for value in ("1", "2"):
+            host.requests.clear()
+            host.values = {"ONE": value}
+            assert (await visit(datasette, "/-/page")).text.split() == [value] * 40
+            assert reads(host) == [("ONE", {}), ("ONE", {"actor": "root"})]
+            # Outside of a request nothing is kept.
+            host.values = {"ONE": "later"}
+            assert await get_secret(datasette, "ONE") == "later"
+
+    try:
+        asyncio.run(check())
+    finally:
+        pm.unregister(page)
+
+
 def test_offline(host, plugin, tmp_path, monkeypatch, impatient):
     path = str(tmp_path / "internal.db")
     host.values = {"ONE": "hunter2", "TWO": "2"}

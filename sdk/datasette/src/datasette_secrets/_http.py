@@ -50,7 +50,7 @@ def address_of(host: str, token: str, timeout: float = TIMEOUT) -> Address:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError("the client token is not one line of letters and digits")
     host = host.strip()
-    if host.startswith("/") or host.startswith("unix:"):
+    if host.startswith(("/", "unix:")):
         return Address(host, "http://localhost", host.removeprefix("unix:"), token, timeout)
     parts = urlsplit(host)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from ._declared import EXAMPLE, Secret, get_secrets
 from ._errors import HostUnavailable, SecretDenied, SecretNotFound, SecretsError, TokenRefused
-from ._http import AsyncConnections, Question, is_name, path_of
+from ._http import Address, AsyncConnections, Question, is_name, path_of
 from ._offline import Offline
 from ._settings import HostSettings
 
@@ -20,6 +21,7 @@ logger = logging.getLogger("datasette_secrets")
 _connections = AsyncConnections()
 _longest = {"description": 4000, "obtain_label": 200, "obtain_url": 2000}  # characters that a host takes
 _most = 1000  # declarations
+_longest_request = 1.0  # seconds for which one request may go without asking again
 _look_again = 10.0  # seconds between looks at what plugins declare, while no secret is read
 
 
@@ -53,8 +55,20 @@ async def read(datasette: Any, settings: HostSettings, declared: list[Secret], n
     A host that cannot say is a HostUnavailable, unless a value was kept that may
     stand in; one that does not know the token is a TokenRefused.
     """
-    told = _told(datasette, settings)
     actor = str(actor_id) if actor_id else None
+    seen = _seen_in_this_request()
+    before = seen.get((settings.address, name, actor))
+    if before and time.monotonic() - before[0] < _longest_request:
+        return before[1]
+    value = await _read(datasette, settings, declared, name, actor)
+    seen[settings.address, name, actor] = time.monotonic(), value
+    return value
+
+
+async def _read(
+    datasette: Any, settings: HostSettings, declared: list[Secret], name: str, actor: str | None
+) -> str | None:
+    told = _told(datasette, settings)
     kept = Offline(datasette, settings.address, settings.offline) if settings.offline else None
     try:
         await _declare(settings, told, declared)
@@ -80,6 +94,33 @@ async def read(datasette: Any, settings: HostSettings, declared: list[Secret], n
     if kept:
         await kept.keep(name, actor, value)
     return value
+
+
+_Seen = dict[tuple[Address, str, str | None], tuple[float, str | None]]
+_request: ContextVar[tuple[Any, _Seen] | None] = ContextVar("datasette_secrets_request", default=None)
+
+
+def _seen_in_this_request() -> _Seen:
+    """What the request that Datasette answers just now has read: when, and what.
+
+    Plugins ask for the same key dozens of times while one page is made. That is
+    one use. Outside of requests this is empty, and a task that outlives its
+    request does not keep what that read.
+    """
+    try:
+        # Datasette's own memory for one request.
+        from datasette.permissions import _permission_check_cache
+
+        request = _permission_check_cache.get()
+    except (ImportError, AttributeError):
+        request = None
+    if request is None:
+        return {}
+    known = _request.get()
+    if known is None or known[0] is not request:
+        known = (request, {})
+        _request.set(known)
+    return known[1]
 
 
 async def _ask(settings: HostSettings, told: _Told, name: str, actor: str | None) -> str:
