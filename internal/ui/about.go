@@ -183,13 +183,18 @@ func actionObject(a access.Action) object {
 	if a.Abbr != "" {
 		abbr = a.Abbr
 	}
+	// Upstream's manage-secrets is about no resource, and so it is called here.
+	var resource any
+	if a.Name == access.DatasetteSecret {
+		resource = "SecretResource"
+	}
 	return object{
 		{"name", a.Name},
 		{"abbr", abbr},
 		{"description", a.Description},
-		{"takes_parent", false},
+		{"takes_parent", resource != nil},
 		{"takes_child", false},
-		{"resource_class", nil},
+		{"resource_class", resource},
 		{"also_requires", nil},
 	}
 }

@@ -77,7 +77,7 @@ func (s *site) homeLinks() []link {
 
 // secretsURLFor is the address of the secrets, for those who may go there.
 func (s *site) secretsURLFor(r *request) string {
-	if !s.allowed(r, access.ManageSecrets) {
+	if !s.Vault.MayManageSome(r.caller) {
 		return ""
 	}
 	return s.url("/-/secrets")

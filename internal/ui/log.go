@@ -80,7 +80,7 @@ func (s *site) secretOr(other handler) handler {
 	return func(w http.ResponseWriter, r *request) error {
 		v, versions, err := s.Vault.Show(r.Context(), r.caller, r.name())
 		if err == nil && (v.Declared || v.Version > 0) {
-			return s.show(w, r, s.secretPage(r, v, versions))
+			return s.showPageOf(w, r, v, versions)
 		}
 		return other(w, r)
 	}

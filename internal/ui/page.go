@@ -96,7 +96,7 @@ func (s *site) page(r *request, title string, crumbs ...link) basePage {
 
 func (s *site) menu(r *request) []link {
 	var menu []link
-	if s.Vault.Configured() && s.allowed(r, access.ManageSecrets) {
+	if s.Vault.Configured() && s.Vault.MayManageSome(r.caller) {
 		menu = append(menu, link{s.url("/-/secrets"), "Manage secrets"}, link{s.url(logPath), "Audit log"})
 	}
 	if s.allowed(r, access.ViewInstance) {

@@ -96,15 +96,15 @@ func (s *site) pluginRows(r *request, knows, decides bool) ([]pluginRow, error) 
 			}
 		}
 	}
-	manager := s.allowed(r, access.ManageSecrets)
+	sees := s.seesSecret(r)
 	var rows []pluginRow
 	for _, status := range all {
 		row := pluginFacts(status)
 		if knows {
-			s.addDetails(&row, status, manager)
+			s.addDetails(&row, status, sees)
 		}
 		if decides {
-			s.addDecisions(&row, status, known[status.Name], manager)
+			s.addDecisions(&row, status, known[status.Name], sees)
 		}
 		rows = append(rows, row)
 	}
@@ -131,11 +131,11 @@ func pluginFacts(p secrets.PluginStatus) pluginRow {
 }
 
 // addDetails adds what the plugin declared, why it failed and how it is held.
-func (s *site) addDetails(row *pluginRow, status secrets.PluginStatus, manager bool) {
+func (s *site) addDetails(row *pluginRow, status secrets.PluginStatus, sees func(string) bool) {
 	row.LastError, row.Sandbox, row.Missing = status.LastError, status.Sandbox, strings.Join(status.Missing, "; ")
 	for _, name := range status.Secrets {
 		link := secretLink{Name: name}
-		if manager {
+		if sees(name) {
 			link.URL = s.secretURL(name, "")
 		}
 		row.Secrets = append(row.Secrets, link)
@@ -143,7 +143,7 @@ func (s *site) addDetails(row *pluginRow, status secrets.PluginStatus, manager b
 }
 
 // addDecisions adds what an administrator of plugins knows and can do.
-func (s *site) addDecisions(row *pluginRow, status secrets.PluginStatus, known vault.Plugin, manager bool) {
+func (s *site) addDecisions(row *pluginRow, status secrets.PluginStatus, known vault.Plugin, sees func(string) bool) {
 	row.Hash = known.Hash
 	if status.Hash != "" {
 		row.Hash = status.Hash
@@ -155,8 +155,8 @@ func (s *site) addDecisions(row *pluginRow, status secrets.PluginStatus, known v
 	}
 	row.Manage = s.manageURL(row.Name, "")
 	row.ApproveAll, row.AllBut = approveAll(known)
-	row.Asks = s.requestGroups(known, manager, vault.RequestPending)
-	row.Decided = s.requestGroups(known, manager, vault.RequestGranted, vault.RequestRefused)
+	row.Asks = s.requestGroups(known, sees, vault.RequestPending)
+	row.Decided = s.requestGroups(known, sees, vault.RequestGranted, vault.RequestRefused)
 	there := status.State != stateAbsent
 	off := status.State == secrets.PluginDisabled || known.Disabled
 	row.CanRestart = there && !off && s.Running != nil

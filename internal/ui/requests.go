@@ -37,13 +37,13 @@ type requestRow struct {
 
 // requestGroups are what a plugin asks for that is in one of some states. What
 // is pending counts only while the plugin asks for it.
-func (s *site) requestGroups(p vault.Plugin, manager bool, states ...vault.RequestState) []requestGroup {
+func (s *site) requestGroups(p vault.Plugin, sees func(string) bool, states ...vault.RequestState) []requestGroup {
 	var groups []requestGroup
 	for _, state := range states {
 		group := requestGroup{Heading: stateHeading(state)}
 		for _, r := range p.Requests {
 			if r.State == state && (r.Asked || state != vault.RequestPending) {
-				group.Rows = append(group.Rows, s.requestRow(p.Name, r, manager))
+				group.Rows = append(group.Rows, s.requestRow(p.Name, r, sees))
 			}
 		}
 		if len(group.Rows) > 0 {
@@ -83,12 +83,12 @@ func approveAll(p vault.Plugin) (fields []string, but bool) {
 	return fields, but
 }
 
-func (s *site) requestRow(plugin string, r vault.PluginRequest, manager bool) requestRow {
+func (s *site) requestRow(plugin string, r vault.PluginRequest, sees func(string) bool) requestRow {
 	row := requestRow{
 		Plugin: plugin, Manage: s.manageURL(plugin, ""), What: string(r.Kind), Name: r.Name,
 		Field: requestField(r.Request), Note: requestNote(r), ApproveLabel: "Approve",
 	}
-	if r.Kind == vault.RequestSecret && manager {
+	if r.Kind == vault.RequestSecret && sees(r.Name) {
 		row.URL = s.secretURL(r.Name, "")
 	}
 	if r.State != vault.RequestPending && r.DecidedBy != "" {

@@ -40,6 +40,7 @@ type secretPage struct {
 	MoreHistory bool   // there are older versions
 	Damage      string // why the stored value cannot be trusted
 	secretLog
+	Who secretWho
 }
 
 // secretLog is what the log says of a secret.
@@ -74,7 +75,19 @@ func (s *site) showSecret(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, s.secretPage(r, v, versions))
+	return s.showPageOf(w, r, v, versions)
+}
+
+// showPageOf shows the page of a secret.
+func (s *site) showPageOf(w http.ResponseWriter, r *request, v vault.Secret, versions []vault.Version) (err error) {
+	page := s.secretPage(r, v, versions)
+	if page.Who, err = s.who(r, v.Name); err != nil {
+		return err
+	}
+	if !page.Who.You {
+		page.Testers = nil // they would use it on behalf of who asks
+	}
+	return s.show(w, r, page)
 }
 
 // isStored reports whether the database has a value of the secret.

@@ -46,6 +46,7 @@ type options struct {
 	permissions     map[string]any
 	allow           any
 	root            bool
+	rules           map[string]access.SecretConfig // of single secrets
 	env             map[string]string
 	unconfigured    bool
 	allowUndeclared bool
@@ -66,7 +67,7 @@ func newWorld(t testing.TB, change ...func(*options)) *world {
 	ok(t, err)
 	t.Cleanup(func() { _ = file.Close() })
 	w.db = file
-	policy, err := access.New(access.Config{Permissions: o.permissions, Allow: o.allow, Root: o.root})
+	policy, err := access.New(access.Config{Permissions: o.permissions, Allow: o.allow, Root: o.root, Secrets: o.rules})
 	ok(t, err)
 	var keys *keyring.Keyring
 	if !o.unconfigured {

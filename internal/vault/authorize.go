@@ -105,9 +105,10 @@ func (v *Vault) considerUse(caller secrets.Caller, name string) []access.Finding
 	return append(v.considerProgram(caller, name), v.policy.ConsiderUse(caller, name)...)
 }
 
-// mayHave reports whether a program may use a secret at all, whoever is its
-// caller's actor: that is enough to be told whether the secret is set.
-func (v *Vault) mayHave(caller secrets.Caller, name string) bool {
+// MayHave reports whether a program may use a secret at all, whoever is its
+// caller's actor: that is enough to be told whether the secret is set. It leaves
+// no trace.
+func (v *Vault) MayHave(caller secrets.Caller, name string) bool {
 	return access.Refused(v.considerProgram(caller, name)) == nil
 }
 

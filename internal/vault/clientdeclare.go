@@ -156,7 +156,7 @@ func (v *Vault) ClientSecrets(ctx context.Context, caller secrets.Caller) ([]Cli
 	}
 	for i := range list {
 		s := &list[i]
-		if !v.mayHave(caller, s.Name) {
+		if !v.MayHave(caller, s.Name) {
 			continue
 		}
 		s.Source, s.Version = v.standing(s.Name, heads[s.Name])

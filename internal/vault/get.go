@@ -104,7 +104,7 @@ func (v *Vault) Status(ctx context.Context, caller secrets.Caller) ([]Status, er
 	declared := v.declarations.Load().plugins[caller.Plugin]
 	err := v.db.View(ctx, func(tx *db.Tx) error {
 		for _, d := range declared {
-			if !v.mayHave(caller, d.Name) {
+			if !v.MayHave(caller, d.Name) {
 				all = append(all, Status{Name: d.Name})
 				continue
 			}

@@ -246,7 +246,7 @@ func (v *Vault) heads(tx *db.Tx, plugin string) (map[string]head, error) {
 	all := map[string]head{}
 	var stored []string
 	for _, d := range v.declarations.Load().plugins[plugin] {
-		if !v.mayHave(callerOf(plugin), d.Name) {
+		if !v.MayHave(callerOf(plugin), d.Name) {
 			continue
 		}
 		if _, ok := v.environment.Get(d.Name); ok {
