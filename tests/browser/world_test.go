@@ -53,7 +53,16 @@ plugins:
   weather:
     api_key: not shown
     cities: [Lisbon, Oslo]
+  datasette-secrets:
+    trust-asserted-actors: true
+    secrets:
+      STRIPE_SECRET_KEY:
+        permissions:
+          datasette-secret: {id: [billing-at-night, amy], team: invoices-and-reminders}
+        plugins: [billing, the-bookkeeping-of-the-european-region]
 permissions:
+  datasette-secret:
+    roles: [staff]
   manage-secrets:
     id: [root, amy]
 `
