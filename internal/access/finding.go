@@ -78,6 +78,7 @@ type Change struct {
 	If    string
 }
 
+// String is the change in one line.
 func (c Change) String() string { return c.Place + ", " + c.If }
 
 // Nearest is what would have to be different for another answer: one change

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -94,11 +95,20 @@ func (s *site) handle(row route) http.Handler {
 		a := &answer{ResponseWriter: w}
 		r := newRequest(hr)
 		a.Header().Set("X-Request-Id", r.id)
-		defer func() { s.Observe("api "+row.path, a.status, time.Since(began)) }() // also of a connection that is cut off
+		defer func() { s.observed(a, r, row, time.Since(began)) }() // also of a connection that is cut off
 		if err := s.guard(a, r, row); err != nil {
 			s.fail(a, r, err)
 		}
 	})
+}
+
+// observed tells about a request that has ended. The log gets the row of the
+// table, for a path may hold anything.
+func (s *site) observed(a *answer, r *request, row route, took time.Duration) {
+	route := "api " + row.path
+	s.Observe(route, a.status, took)
+	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", r.id), slog.String("method", r.Method), slog.String("route", route),
+		slog.String("client", r.caller.Client), slog.Int("status", a.status), slog.Int64("us", took.Microseconds()), slog.String("remote", r.caller.Remote))
 }
 
 // serve does what stands before every handler, and calls it.

@@ -48,6 +48,7 @@ func names() []string { return []string{"ONE", "TWO", "THREE", "FOUR"} }
 // acknowledged.
 type world struct {
 	file    string
+	notes   string // of the plugin
 	plugins string
 	cookie  string
 	chance  *rand.Rand
@@ -77,13 +78,11 @@ type stored struct{ name, value string }
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	return &world{
-		file: filepath.Join(t.TempDir(), "secrets.db"), plugins: harness.PluginDir(t, "reader", "tests/testdata/plugins/reader"),
+		file: filepath.Join(t.TempDir(), "secrets.db"), notes: filepath.Join(t.TempDir(), "notes"), plugins: harness.PluginDir(t, "reader", "tests/testdata/plugins/reader"),
 		cookie: "ds_actor=" + harness.ActorCookie(t, secrets.NewActor("root")),
 		chance: rand.New(rand.NewPCG(seed, seed)),
 	}
 }
-
-func (w *world) notes() string { return w.file + "-notes" }
 
 // env is what the next host gets of its disk.
 func (w *world) env() []string {
@@ -99,7 +98,7 @@ func (w *world) args(readers int) []string {
 	return append([]string{
 		"--internal", w.file, "--plugins-dir", w.plugins, "-s", "permissions.manage-secrets.id", "root",
 		"-s", "plugins.datasette-secrets.sandbox", "off", "-s", "plugins.reader.readers", fmt.Sprint(readers),
-		"-s", "plugins.reader.life", fmt.Sprintf("%q", fmt.Sprint(w.lives)), "-s", "plugins.reader.notes", w.notes(),
+		"-s", "plugins.reader.life", fmt.Sprintf("%q", fmt.Sprint(w.lives)), "-s", "plugins.reader.notes", w.notes,
 	}, w.extra...)
 }
 
@@ -164,7 +163,7 @@ func (w *world) put(client *http.Client, address string, s stored) (int, error) 
 func (w *world) awaitNotes(t *testing.T, more int) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
-		data, _ := os.ReadFile(w.notes())
+		data, _ := os.ReadFile(w.notes)
 		if int64(len(data)) > w.told && bytes.Count(data[w.told:], []byte("\n")) >= more {
 			return
 		}
@@ -259,7 +258,7 @@ func (w *world) check(t *testing.T) {
 // answered are the notes that were not checked yet.
 func (w *world) answered(t *testing.T) (lines []string) {
 	t.Helper()
-	data, err := os.ReadFile(w.notes())
+	data, err := os.ReadFile(w.notes)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@
 // A note is a line "ACTOR NAME VALUE". Each actor reads once: the life, the
 // number of the goroutine and that of the read make its id. The line is written
 // at once, so that it is there although the plugin is killed: what is noted was
-// answered. A read that fails is noted as "- NAME ERROR".
+// answered. A read that fails is noted as "- ACTOR NAME ERROR".
 package main
 
 import (
@@ -73,7 +73,7 @@ func (c configuration) read(ctx context.Context, host pluginapi.Host, notes *os.
 		case errors.Is(err, pluginapi.ErrNotSet): // nobody has stored one yet
 			pause(ctx, time.Millisecond)
 		default:
-			fmt.Fprintf(notes, "- %s %s\n", name, strings.ReplaceAll(err.Error(), "\n", " "))
+			fmt.Fprintf(notes, "- %s %s %s\n", actor, name, strings.ReplaceAll(err.Error(), "\n", " "))
 			pause(ctx, 20*time.Millisecond)
 		}
 	}
