@@ -63,7 +63,7 @@ func newWorld(t testing.TB, change ...func(*api.Config)) *world {
 	w.writer = w.client("writer", true, "API_KEY", "FRESH")
 	w.put("API_KEY", canary)
 	w.put("DEMO_KEY", canary+"-demo")
-	cfg := api.Config{Vault: w.vault, BaseURL: "/", Version: "1.2", Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock}
+	cfg := api.Config{Vault: w.vault, BaseURL: "/", Version: "1.2", Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.clock, Rate: 1e9}
 	for _, f := range change {
 		f(&cfg)
 	}

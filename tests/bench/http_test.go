@@ -1,0 +1,162 @@
+//go:build bench
+
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/host"
+	"github.com/datasette-secrets/datasette-secrets/tests/harness"
+)
+
+const (
+	httpConnections = 64
+	httpReads       = 400 // of each connection
+)
+
+// overHTTP is reading a secret over HTTP, each use recorded and synced to
+// the disk before it is answered, beside a bare Go handler that answers with the
+// same JSON.
+func overHTTP(t *testing.T) []row {
+	file := filepath.Join(t.TempDir(), "internal.db")
+	fill(t, file, 1, 1)
+	p := harness.Start(t, harness.Options{Args: []string{"--internal", file}})
+	defer p.Stop(t)
+	console, err := host.OpenConsole(context.Background(), host.Config{Internal: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer console.Close()
+	token, err := console.AddClient(context.Background(), host.NewClient{Name: "bench", Secrets: []string{"SECRET_0000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := "GET /-/api/v1/secrets/SECRET_0000?actor=root HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + token.Reveal() + "\r\n\r\n"
+	bare := startJSONHandler(t)
+	var times, tails []float64
+	var here, there load
+	for i := range 7 { // side by side, for the machine changes its pace
+		there = measureHTTP(t, bare, request)
+		here = measureHTTP(t, p.URL, request)
+		if i > 0 { // the first one warms up
+			times = append(times, float64(here.each)/float64(there.each))
+			tails = append(tails, float64(here.p99)/float64(there.p99))
+		}
+	}
+	return []row{
+		{"HTTP read of a secret, recorded, 64 connections, and a bare Go handler", perSecond(here.each), perSecond(there.each), fmt.Sprintf("%.2f", middle(times)), "≤ 2"},
+		{"… of which 99 % end within", us(here.p99), us(there.p99), fmt.Sprintf("%.2f", middle(tails)), "≤ 3"},
+	}
+}
+
+// startJSONHandler returns where the bare handler answers.
+func startJSONHandler(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(harness.Build(t, "tests/testdata/jsonhandler"))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(line, "serving on "))
+}
+
+// load is what a run came to.
+type load struct {
+	each time.Duration // the time of the run, by answers
+	p99  time.Duration
+}
+
+// measureHTTP sends requests over connections that stay open, as fast as they
+// are answered. It does as little as it can: it shares the machine with what it
+// measures.
+func measureHTTP(t *testing.T, base, request string) load {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	took := make([][]time.Duration, httpConnections)
+	failures := make(chan error, httpConnections)
+	began := time.Now()
+	for i := range took {
+		group.Go(func() {
+			var err error
+			if took[i], err = connection(u.Host, request); err != nil {
+				failures <- err
+			}
+		})
+	}
+	group.Wait()
+	whole := time.Since(began)
+	select {
+	case err := <-failures:
+		t.Fatal(err)
+	default:
+	}
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	return load{whole / time.Duration(len(all)), all[len(all)*99/100]}
+}
+
+func connection(address, request string) (took []time.Duration, err error) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	for range httpReads {
+		began := time.Now()
+		if _, err := io.WriteString(conn, request); err != nil {
+			return nil, err
+		}
+		if err := readAnswer(reader); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(began))
+	}
+	return took, nil
+}
+
+// readAnswer reads one response that has a Content-Length.
+func readAnswer(reader *bufio.Reader) error {
+	length := 0
+	for first := true; ; first = false {
+		line, err := reader.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if first && string(line) != "HTTP/1.1 200 OK\r\n" {
+			return fmt.Errorf("the answer is %s", line)
+		}
+		if len(line) == 2 {
+			break
+		}
+		if text, found := strings.CutPrefix(string(line), "Content-Length: "); found {
+			fmt.Sscan(text, &length)
+		}
+	}
+	_, err := reader.Discard(length)
+	return err
+}
