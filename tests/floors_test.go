@@ -51,6 +51,7 @@ func floors() map[string]int {
 		"host":                   5,
 		"cmd/datasette-secrets":  6,
 		"tests":                  8,
+		"tests/api":              8,
 		"tests/authors":          8,
 		"tests/bench":            8,
 		"tests/browser":          8,

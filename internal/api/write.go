@@ -3,8 +3,8 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
+	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
@@ -14,9 +14,12 @@ import (
 // it to say that the secret is not set.
 func condition(r *request, mayCreate bool) (vault.Condition, error) {
 	match, none := r.Header.Get("If-Match"), r.Header.Get("If-None-Match")
+	_, matching := r.Header["If-Match"]
 	switch {
-	case match != "" && none != "":
-		return vault.Condition{}, fmt.Errorf("%w: If-Match and If-None-Match cannot both be so", secrets.ErrInvalid)
+	case matching && match == "":
+		return vault.Condition{}, fmt.Errorf("%w: If-Match is empty", secrets.ErrInvalid)
+	case match != "" && none == "*":
+		return vault.Condition{Version: never}, nil // no secret is set and not set
 	case none == "*" && mayCreate:
 		return vault.Condition{}, nil
 	case none != "":
@@ -25,22 +28,16 @@ func condition(r *request, mayCreate bool) (vault.Condition, error) {
 		return vault.Condition{}, errPrecondition()
 	case match == "*":
 		return vault.Condition{Any: true}, nil
-	case !oneETag.MatchString(match) || len(match) > maxETag:
-		return vault.Condition{}, fmt.Errorf("%w: If-Match should be one ETag, in quotes", secrets.ErrInvalid)
 	}
-	version, err := strconv.ParseInt(match[1:len(match)-1], 10, 64)
+	version, err := strconv.ParseInt(strings.Trim(match, `"`), 10, 64)
 	if err != nil || version < 1 || etag(version) != match {
-		version = never // an ETag of something else, which no version has
+		version = never // it is no ETag of ours
 	}
 	return vault.Condition{Version: version}, nil
 }
 
-const (
-	never   = -1
-	maxETag = 100 // bytes
-)
-
-var oneETag = regexp.MustCompile(`^"[!#-~]*"$`)
+// never is a version that no secret has.
+const never = -1
 
 // newValue is the body of a write.
 type newValue struct {

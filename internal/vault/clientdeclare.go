@@ -41,7 +41,10 @@ func (v *Vault) DeclareClient(ctx context.Context, caller secrets.Caller, ds []s
 	if _, err := v.Self(caller); err != nil {
 		return nil, err
 	}
-	ds, err := checkDeclarations(ds)
+	if err := CheckDeclarations(ds); err != nil {
+		return nil, err
+	}
+	ds, err := checkDeclarations(ds) // each name once
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ func TestBench(t *testing.T) {
 	rows = append(rows, getSecret(t)...)
 	rows = append(rows, flatReads(t)...)
 	rows = append(rows, recordedReads(t)...)
+	rows = append(rows, overHTTP(t)...)
 	rows = append(rows, unsealing(t)...)
 	rows = append(rows, startOfPlugin(t), callOfPlugin(t))
 	table := render(rows)
