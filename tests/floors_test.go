@@ -25,6 +25,7 @@ func floors() map[string]int {
 		"internal/script":        1,
 		"internal/signing":       1,
 		"internal/audit":         1,
+		"internal/batch":         1,
 		"internal/keymem":        1,
 		"internal/pluginpb":      1,
 		"internal/rundir":        1,

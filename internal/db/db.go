@@ -23,6 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/batch"
 )
 
 // BusyTimeout is how long a statement waits for another process's lock.
@@ -44,7 +46,7 @@ type DB struct {
 	read    *sql.DB
 	observe *sql.DB // one connection, for Changes
 	now     func() time.Time
-	group   group
+	group   *batch.Group[*change]
 	sync    syncing
 	end     logEnd                                           // as far as this process knows; used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil

@@ -33,6 +33,10 @@ func classify(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
+// Interrupted makes ErrUnavailable of the end of a context that somebody waited
+// with, while doing what doing says.
+func Interrupted(doing string, err error) error { return classify(doing, err) }
+
 // misfit makes ErrIntegrity of a row that holds what no program stores there,
 // such as a text for a number: SQLite takes anything in any column. What it
 // holds is not repeated.

@@ -4,34 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
 
-// maxGroup is how many changes share one transaction.
-const maxGroup = 256
-
-// group is what makes many writers at once as fast as the disk allows: the
-// changes that wait while one transaction is synced share the next one. There
-// is no goroutine for it. Whoever finds the turn free takes all the waiting
-// changes with its own; a change that is alone waits for nobody.
-type group struct {
-	turn chan struct{} // holds one token while somebody commits
-
-	mu      sync.Mutex
-	waiting []*change
-}
-
-func newGroup() group { return group{turn: make(chan struct{}, 1)} }
-
 // change is one caller's part of a transaction.
 type change struct {
-	fn   func(*Tx) error
-	lax  bool          // need not be on the disk when it is done
-	done chan struct{} // closed when err and panicked are set
-	err  error
+	fn  func(*Tx) error
+	lax bool // need not be on the disk when it is done
+	err error
 	// panicked is what fn panicked with, on the goroutine of another caller.
 	panicked any
 }
@@ -44,84 +26,32 @@ type change struct {
 // When ctx ends before fn began, nothing is done. Once it began, ctx does not
 // interrupt it: that would undo the work of the others too.
 func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
-	return d.update(ctx, &change{fn: fn, done: make(chan struct{})})
+	return d.update(ctx, &change{fn: fn})
 }
 
 // UpdateLax is Update that does not wait for the disk: a power cut takes what
 // was done in the last [MaxLag], a crash of this process takes nothing. Where
 // the file has no write-ahead log it is Update.
 func (d *DB) UpdateLax(ctx context.Context, fn func(*Tx) error) error {
-	return d.update(ctx, &change{fn: fn, lax: true, done: make(chan struct{})})
+	return d.update(ctx, &change{fn: fn, lax: true})
 }
 
+// update hands a change to the group of writers: those that wait while one
+// transaction is synced share the next one.
 func (d *DB) update(ctx context.Context, c *change) error {
-	if err := ctx.Err(); err != nil {
-		return classify("beginning a transaction", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	d.group.add(c)
-	for {
-		select {
-		case <-c.done:
-			return c.result()
-		default:
-		}
-		select {
-		case <-c.done:
-		case d.group.turn <- struct{}{}:
-			d.commit(ctx, d.group.take())
-			<-d.group.turn
-		case <-ctx.Done():
-			if d.group.remove(c) {
-				return classify("waiting for the other writers", ctx.Err())
-			}
-			<-c.done // it is being committed, which takes a bounded time
-		}
+	if err := d.group.Do(ctx, c); err != nil {
+		return classify("waiting for the other writers", err)
 	}
-}
-
-func (c *change) result() error {
 	if c.panicked != nil {
 		panic(c.panicked)
 	}
 	return c.err
 }
 
-func (g *group) add(c *change) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, c)
-}
-
-// take removes the changes that are next.
-func (g *group) take() []*change {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := min(len(g.waiting), maxGroup)
-	next := g.waiting[:n:n]
-	g.waiting = append([]*change(nil), g.waiting[n:]...)
-	return next
-}
-
-// remove takes back a change that nobody has begun.
-func (g *group) remove(c *change) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i, other := range g.waiting {
-		if other == c {
-			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
-			return true
-		}
-	}
-	return false
-}
-
 // commit runs changes in one transaction and tells each what became of it.
 func (d *DB) commit(ctx context.Context, changes []*change) {
-	if len(changes) == 0 {
-		return // somebody else had the turn in between, and took them
-	}
 	began := time.Now()
 	err := d.runAll(ctx, changes)
 	if d.told != nil {
@@ -131,15 +61,12 @@ func (d *DB) commit(ctx context.Context, changes []*change) {
 		if c.err == nil {
 			c.err = err
 		}
-		close(c.done)
 	}
 }
 
 // runAll returns an error only if no change was kept.
 func (d *DB) runAll(ctx context.Context, changes []*change) error {
-	// The deadline of whoever has the turn bounds all; its end for another
-	// reason is not the others' concern.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxWait)
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
 	lax := d.sync.mayLag(changes)
 	if err := d.setSync(ctx, lax); err != nil {

@@ -19,9 +19,7 @@ func (d *DB) Observe(tell func(changes int, took time.Duration, err error)) { d.
 
 // Waiting is how many changes wait for their transaction.
 func (d *DB) Waiting() int {
-	d.group.mu.Lock()
-	defer d.group.mu.Unlock()
-	return len(d.group.waiting)
+	return d.group.Waiting()
 }
 
 // LogEnd returns how many entries the log has, and when its newest head was

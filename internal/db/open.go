@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/batch"
 )
 
 // Open opens the file at path, makes it if it is missing (readable by its
@@ -27,7 +28,8 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	if err != nil {
 		return nil, nil, err
 	}
-	d = &DB{path: path, now: now, group: newGroup()}
+	d = &DB{path: path, now: now}
+	d.group = batch.New(1, d.commit)
 	if d.write, err = connect(path, url.Values{"_txlock": {"immediate"}}, 1); err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +66,8 @@ func OpenReadOnly(ctx context.Context, path string, now func() time.Time) (*DB, 
 	if frozen(path) {
 		params.Set("immutable", "1")
 	}
-	d := &DB{path: path, now: now, group: newGroup()}
+	d := &DB{path: path, now: now}
+	d.group = batch.New(1, d.commit)
 	for _, pool := range []**sql.DB{&d.write, &d.read, &d.observe} {
 		opened, err := connect(path, params, readers)
 		if err != nil {
@@ -168,6 +171,8 @@ func connect(path string, params url.Values, limit int) (*sql.DB, error) {
 		// commits by removing its journal, and only EXTRA syncs the folder then.
 		// Without that a power cut takes back what was committed last.
 		"_synchronous": {"EXTRA"},
+		// Half of the time of a small statement goes into preparing it.
+		"_stmt_cache_size": {"64"},
 	}
 	for key, values := range params {
 		query[key] = values

@@ -43,7 +43,7 @@ func (d *DB) setSync(ctx context.Context, lax bool) error {
 	if d.sync.lax == lax {
 		return nil
 	}
-	mode := "full"
+	mode := "extra" // as connect sets it
 	if lax {
 		mode = "normal"
 	}

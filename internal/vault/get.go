@@ -55,15 +55,6 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 	return o.found(), nil
 }
 
-// stored opens the newest version of a secret, and returns the keys that did.
-func (v *Vault) stored(ctx context.Context, name string) (o opened, keys *keyring.Keyring, err error) {
-	keys, err = v.read(ctx, func(tx *db.Tx, keys *keyring.Keyring) error {
-		o, err = v.newest(tx, keys, name)
-		return err
-	})
-	return o, keys, err
-}
-
 // recordUse keeps what the use of a value leaves behind.
 func (v *Vault) recordUse(tx *db.Tx, keys *keyring.Keyring, caller secrets.Caller, o opened, reason string) error {
 	if err := v.keepOpened(tx, keys, o); err != nil {

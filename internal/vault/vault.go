@@ -20,6 +20,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/batch"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/source"
@@ -68,6 +69,7 @@ type Vault struct {
 	log             *slog.Logger
 	now             func() time.Time
 	hub             *hub
+	reads           *batch.Group[*reading]
 	declarations    atomic.Pointer[declarations]
 	approvals       atomic.Pointer[approvals]
 
@@ -96,6 +98,7 @@ func New(cfg Config) *Vault {
 		now:             cfg.Now,
 		hub:             newHub(),
 	}
+	v.reads = batch.New(1, v.readAll)
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,0 +1,85 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/batch"
+)
+
+// What waits during one run is done by the next one, each item once.
+func TestWaitersShareARun(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var runs [][]int
+	g := batch.New(1, func(_ context.Context, items []int) {
+		runs = append(runs, items)
+		if items[0] == 0 {
+			close(begun)
+			<-goOn
+		}
+	})
+	var all sync.WaitGroup
+	do := func(item int) {
+		all.Go(func() {
+			if err := g.Do(t.Context(), item); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	do(0)
+	<-begun
+	const others = batch.Max + 10
+	for i := range others {
+		do(i + 1)
+	}
+	for g.Waiting() < others {
+	}
+	close(goOn)
+	all.Wait()
+	seen := map[int]int{}
+	for _, run := range runs {
+		for _, item := range run {
+			seen[item]++
+		}
+	}
+	if len(runs) != 3 || len(seen) != others+1 || len(runs[1]) != batch.Max {
+		t.Errorf("%d runs of %d items", len(runs), len(seen))
+	}
+}
+
+// An item whose caller gives up before its run began is in no run.
+func TestGivingUp(t *testing.T) {
+	t.Parallel()
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	g := batch.New(1, func(_ context.Context, items []string) {
+		for _, item := range items {
+			if item == "late" {
+				t.Error("it is run")
+			}
+		}
+		close(begun)
+		<-goOn
+	})
+	first := make(chan error)
+	go func() { first <- g.Do(t.Context(), "first") }()
+	<-begun
+	ctx, cancel := context.WithCancel(t.Context())
+	late := make(chan error)
+	go func() { late <- g.Do(ctx, "late") }()
+	for g.Waiting() < 1 {
+	}
+	cancel()
+	if err := <-late; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := g.Do(ctx, "late"); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
