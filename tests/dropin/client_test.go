@@ -2,6 +2,8 @@ package dropin_test
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,6 +39,22 @@ func TestClient(t *testing.T) {
 		if r.Code == 0 || !strings.Contains(r.Stderr, want) {
 			t.Errorf("%s: exit code %d\n%s", env, r.Code, r.Stderr)
 		}
+	}
+}
+
+// The program of the README runs as it stands there.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "DJANGO_SECRET_KEY", "SENTRY_DSN")
+	w.set(t, "DJANGO_SECRET_KEY", "django-hunter2")
+	blocks := regexp.MustCompile("(?ms)^```python\n(.*?)^```").FindAllStringSubmatch(readFile(t, filepath.Join(harness.Root(), "sdk", "datasette", "README.md")), -1)
+	if len(blocks) != 1 {
+		t.Fatalf("%d programs in the README", len(blocks))
+	}
+	env := harness.Env("DATASETTE_SECRETS_HOST="+w.socket, "DATASETTE_SECRETS_TOKEN_FILE="+w.token)
+	r := harness.RunCommand(t, "", env, harness.Dropin(t), "-c", blocks[0][1]+"\nprint(SECRET_KEY, repr(SENTRY_DSN))")
+	if r.Stdout != "django-hunter2 ''\n" {
+		t.Errorf("%q\n%s", r.Stdout, r.Stderr)
 	}
 }
 

@@ -71,6 +71,13 @@ func Start(t testing.TB, o Options) *Process {
 	return run(t, cmd, regexp.MustCompile(`serving on (https?://[^ "]+)`))
 }
 
+// Serve starts a command that says on standard error where it serves, in the
+// first group of the expression.
+func Serve(t testing.TB, cmd *exec.Cmd, serving *regexp.Regexp) *Process {
+	t.Helper()
+	return run(t, cmd, serving)
+}
+
 // run starts cmd and waits for a line of standard error that says where it
 // serves.
 func run(t testing.TB, cmd *exec.Cmd, serving *regexp.Regexp) *Process {
