@@ -30,9 +30,13 @@ func campaign(t *testing.T, times int, begin, after func(*world)) {
 		w := newWorld(t, uint64(left))
 		begin(w)
 		for i := range min(left, livesOfOne) {
-			if i%4 == 3 {
+			switch {
+			case w.keep > 0 || i%10 == 5:
+				w.live(t, readers, writers)
+				w.dieOld(t)
+			case i%4 == 3:
 				w.dieYoung(t)
-			} else {
+			default:
 				w.live(t, readers, writers)
 				w.die(t)
 			}
@@ -42,13 +46,17 @@ func campaign(t *testing.T, times int, begin, after func(*world)) {
 				break
 			}
 		}
+		w.verifies(t)
 		reads, writes, lost = reads+w.reads, writes+w.writes, lost+w.lost
 	}
 	t.Logf("%d answered reads and %d acknowledged writes; %d reads were lost that may be", reads, writes, lost)
 }
 
 // relaxed lets a world answer before the disk has what it recorded.
-func relaxed(w *world) { w.extra = []string{"-s", "plugins.datasette-secrets.audit", "relaxed"} }
+func relaxed(w *world) { w.mode = "relaxed" }
+
+// pruned lets a world forget what is in its log.
+func pruned(w *world) { w.keep = 100 }
 
 // Hosts are killed at random moments under 64 concurrent readers and writers.
 // Every read that was answered is in the log, every write that was acknowledged
@@ -64,6 +72,7 @@ func TestKilledHostsLoseNothing(t *testing.T) {
 	}{
 		{"durable", rounds(3, 300), nothing},
 		{"relaxed", rounds(2, 100), relaxed},
+		{"pruned", rounds(1, 40), pruned},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +95,7 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 		{"durable", rounds(3, 150), func(*world) {}},
 		{"file of Datasette", rounds(3, 150), ofDatasette(t)},
 		{"relaxed", rounds(2, 100), func(w *world) { relaxed(w); w.mayLose = true }},
+		{"pruned", rounds(1, 40), pruned},
 		{"file of Datasette, relaxed", rounds(1, 40), func(w *world) { relaxed(w); ofDatasette(t)(w) }},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
@@ -106,6 +116,19 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 func ofDatasette(t *testing.T) func(*world) {
 	return func(w *world) {
 		execute(t, w.file, "pragma journal_mode = delete; create table other (id integer primary key)")
+	}
+}
+
+// verifies lets the program itself say that the log is whole, and that it grew
+// from every head that was kept elsewhere.
+func (w *world) verifies(t *testing.T) {
+	t.Helper()
+	args := []string{"audit", "verify", "--internal", w.file, "-s", "plugins.datasette-secrets.encryption-key", harness.Key}
+	if len(w.kept(t)) > 0 {
+		args = append(args, "--head", w.heads)
+	}
+	if r := harness.Run(t, "", args...); r.Code != 0 {
+		t.Errorf("audit verify: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
 

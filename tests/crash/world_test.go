@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/host"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 	"github.com/datasette-secrets/datasette-secrets/internal/source"
@@ -64,8 +66,10 @@ type world struct {
 	told   int64    // bytes of the notes that were checked
 	mark   int64    // bytes of the notes that count for nothing
 
-	extra   []string // arguments for the hosts
-	mayLose bool     // of the reads that were answered last, the log may lack some
+	heads   string // file of signed heads that are kept beside the database
+	mode    string // of the log
+	keep    int    // entries of the log that stay readable; 0 for all
+	mayLose bool   // of the reads that were answered last, the log may lack some
 
 	reads, writes, lost int
 }
@@ -78,9 +82,10 @@ type stored struct{ name, value string }
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	return &world{
-		file: filepath.Join(t.TempDir(), "secrets.db"), notes: filepath.Join(t.TempDir(), "notes"), plugins: harness.PluginDir(t, "reader", "tests/testdata/plugins/reader"),
-		cookie: "ds_actor=" + harness.ActorCookie(t, secrets.NewActor("root")),
-		chance: rand.New(rand.NewPCG(seed, seed)),
+		file: filepath.Join(t.TempDir(), "secrets.db"), notes: filepath.Join(t.TempDir(), "notes"), heads: filepath.Join(t.TempDir(), "heads"),
+		plugins: harness.PluginDir(t, "reader", "tests/testdata/plugins/reader"),
+		cookie:  "ds_actor=" + harness.ActorCookie(t, secrets.NewActor("root")),
+		chance:  rand.New(rand.NewPCG(seed, seed)),
 	}
 }
 
@@ -95,11 +100,16 @@ func (w *world) env() []string {
 // args are those of the next host.
 func (w *world) args(readers int) []string {
 	w.lives++
-	return append([]string{
+	args := []string{
 		"--internal", w.file, "--plugins-dir", w.plugins, "-s", "permissions.manage-secrets.id", "root",
 		"-s", "plugins.datasette-secrets.sandbox", "off", "-s", "plugins.reader.readers", fmt.Sprint(readers),
 		"-s", "plugins.reader.life", fmt.Sprintf("%q", fmt.Sprint(w.lives)), "-s", "plugins.reader.notes", w.notes,
-	}, w.extra...)
+		"-s", "plugins.datasette-secrets.audit", fmt.Sprintf(`{"mode": %q, "heads": [%q]}`, cmp.Or(w.mode, "durable"), w.heads),
+	}
+	if w.keep > 0 {
+		args = append(args, "-s", "plugins.datasette-secrets.log.keep", fmt.Sprint(w.keep))
+	}
+	return args
 }
 
 // live starts a host and its load.
@@ -183,6 +193,38 @@ func (w *world) die(t *testing.T) {
 	w.load.Wait()
 }
 
+// dieOld kills the host at a random moment after it has signed a head, when it
+// may be pruning the log.
+func (w *world) dieOld(t *testing.T) {
+	t.Helper()
+	before := len(w.kept(t))
+	for end := time.Now().Add(time.Minute); len(w.kept(t)) == before; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no head is signed:\n%s", w.host.Stderr)
+		}
+	}
+	w.die(t)
+}
+
+// kept are the signed heads that are kept beside the database. The last one may
+// be cut off.
+func (w *world) kept(t *testing.T) []string {
+	t.Helper()
+	data, err := os.ReadFile(w.heads)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	whole := bytes.LastIndex(data, []byte("\n\n")) // an empty line ends each
+	if whole < 0 {
+		return nil
+	}
+	heads, err := audit.SplitHeads(string(data[:whole+2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return heads
+}
+
 // dieYoung starts a host and kills it at a random moment, which most often lies
 // in its start.
 func (w *world) dieYoung(t *testing.T) {
@@ -207,7 +249,7 @@ type entry struct {
 // check opens what is left and compares it with what is known.
 func (w *world) check(t *testing.T) {
 	t.Helper()
-	verify(t, w.file)
+	verify(t, w.file, w.kept(t))
 	raw, err := sql.Open("sqlite3", "file:"+w.file+"?mode=ro")
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +274,7 @@ func (w *world) check(t *testing.T) {
 			continue
 		}
 		e, found := gets[fields[0]]
-		if !found && w.mayLose {
+		if !found && (w.mayLose || w.keep > 0) {
 			w.lost++
 			continue
 		}
@@ -247,7 +289,7 @@ func (w *world) check(t *testing.T) {
 	}
 	for _, s := range w.stored {
 		e, found := kept[s]
-		if !found || !puts[e] {
+		if !found || !puts[e] && w.keep == 0 {
 			t.Errorf("%v was acknowledged; the table has it: %v, the log: %v", s, found, puts[e])
 		}
 		w.writes++
@@ -309,7 +351,7 @@ func rows(t *testing.T, raw *sql.DB, query string, each func(scan func(...any) e
 }
 
 // verify is what "audit verify" does, on a file that no host has open.
-func verify(t *testing.T, file string) vault.LogCheck {
+func verify(t *testing.T, file string, kept []string) {
 	t.Helper()
 	opened, _, err := db.Open(context.Background(), file, time.Now)
 	if err != nil {
@@ -331,12 +373,11 @@ func verify(t *testing.T, file string) vault.LogCheck {
 		DB: opened, Keys: keys, Policy: policy, Now: time.Now,
 		Environment: source.Environment{Lookup: func(string) (string, bool) { return "", false }},
 	})
-	check, err := door.VerifyLog(t.Context(), host.Operator(), nil, nil)
+	check, err := door.VerifyLog(t.Context(), host.Operator(), nil, kept)
 	if err != nil {
 		t.Fatalf("verifying the log: %v", err)
 	}
 	for _, problem := range check.Bad {
 		t.Errorf("the log: %s", problem)
 	}
-	return check
 }
