@@ -1,8 +1,8 @@
 // Package browser_test uses the host as people do: with Debian's Chromium, by
 // mouse, by keyboard and without JavaScript. It looks at every page in light
 // and dark, on a desk and on a phone: for what axe-core calls an obstacle, for
-// anything that the browser complains about, and for values of secrets. Each
-// run writes screenshots to build/screenshots for people to look at.
+// anything that the browser complains about, and for values of secrets. A run of
+// some of them (-run) writes screenshots to build/screenshots for people to look at.
 //
 // All tests share one Chromium. Each has a profile of its own in it, so that
 // none is signed in by another.

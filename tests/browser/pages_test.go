@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -193,8 +194,11 @@ func look(t *testing.T, host *harness.Process, v view) {
 		for _, c := range []scheme{light, dark} {
 			b.look(s, c)
 			b.fits()
-			b.accessible()
-			b.photograph(v.name, s, c)
+			// Only colours differ in the dark.
+			b.accessible(c == light || harness.Soak())
+			if photographs() {
+				b.photograph(v.name, s, c)
+			}
 		}
 	}
 	for _, s := range []screen{tablet, narrow} {
@@ -242,6 +246,12 @@ func (b *tab) inert() {
 	]`) {
 		b.t.Errorf("the page holds %s", found)
 	}
+}
+
+// photographs tells whether pictures are taken: by who runs some of the tests
+// (-run), and in the long runs. They are a third of the work of all tests.
+func photographs() bool {
+	return flag.Lookup("test.run").Value.String() != "" || harness.Soak()
 }
 
 // photograph writes a screenshot of the whole page.

@@ -18,7 +18,7 @@ func Python(t testing.TB) string {
 }
 
 // StartDatasette starts Python's Datasette with datasette-secrets on a free
-// port.
+// port. It waits for a busy machine where it would give up a query after a second.
 func StartDatasette(t testing.TB, o Options) *Process {
 	t.Helper()
 	return StartDatasetteOf(t, Python(t), o)

@@ -225,7 +225,7 @@ func (r *rotated) load(ctx context.Context, t *testing.T, host *harness.Process,
 // retired; and Python reads everything with the new key.
 func TestRotationIsKilled(t *testing.T) {
 	t.Parallel()
-	rows, kills := 400, 8
+	rows, kills := 200, 4
 	if harness.Soak() {
 		rows, kills = 2000, 200
 	}
