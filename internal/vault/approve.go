@@ -308,7 +308,7 @@ func (v *Vault) use(all *approvals) {
 	plugins := maps.Clone(v.declarations.Load().plugins)
 	maps.DeleteFunc(plugins, func(holder string, _ []secrets.Declaration) bool { return isClient(holder) })
 	maps.Copy(plugins, all.declaredByClients())
-	v.declarations.Store(newDeclarations(plugins, all.holders))
+	v.declarations.Store(newDeclarations(plugins, all.holders, v.leftOut))
 	v.noteChange()
 }
 

@@ -112,6 +112,11 @@ func (v *Vault) MayHave(caller secrets.Caller, name string) bool {
 	return access.Refused(v.considerProgram(caller, name)) == nil
 }
 
+// leftOut reports whether a secret's lists leave a plugin or client out.
+func (v *Vault) leftOut(holder, secret string) bool {
+	return access.Refused(v.policy.ConsiderProgram(callerOf(holder), secret)) != nil
+}
+
 // considerProgram is what speaks for and against the caller's plugin or client:
 // that it declared the secret, that the secret's lists do not leave it out, and
 // that an administrator approved it.

@@ -31,7 +31,8 @@ func wellFormed(name string) bool {
 //
 // Of several declarations of one name, that of the plugin counts which was
 // granted the secret first, so that a newcomer cannot tell administrators
-// another story about it. Without any grant, the plugins' names decide.
+// another story about it. Without any grant, the plugins' names decide. Whom
+// the secret's list leaves out tells nothing about it.
 type declarations struct {
 	plugins map[string][]secrets.Declaration
 	merged  []secrets.Declaration // one of each name
@@ -39,9 +40,9 @@ type declarations struct {
 	byName  map[string]secrets.Declaration
 }
 
-// newDeclarations takes what each plugin declared, and the plugins that each
-// secret is granted to, oldest first.
-func newDeclarations(plugins map[string][]secrets.Declaration, holders map[string][]string) *declarations {
+// newDeclarations takes what each plugin declared, the plugins that each secret
+// is granted to, oldest first, and which of them its list leaves out.
+func newDeclarations(plugins map[string][]secrets.Declaration, holders map[string][]string, leftOut func(plugin, secret string) bool) *declarations {
 	d := &declarations{
 		plugins: plugins,
 		users:   map[string][]string{},
@@ -59,8 +60,11 @@ func newDeclarations(plugins map[string][]secrets.Declaration, holders map[strin
 	}
 	for _, plugin := range names {
 		for _, declaration := range plugins[plugin] {
-			if d.teller(declaration.Name, holders[declaration.Name]) == plugin {
+			switch d.teller(declaration.Name, holders[declaration.Name], leftOut) {
+			case plugin:
 				d.add(declaration)
+			case "":
+				d.add(secrets.Declaration{Name: declaration.Name})
 			}
 		}
 	}
@@ -71,14 +75,20 @@ func newDeclarations(plugins map[string][]secrets.Declaration, holders map[strin
 	return d
 }
 
-// teller is the plugin whose declaration of a secret counts.
-func (d *declarations) teller(secret string, holders []string) string {
+// teller is the plugin whose declaration of a secret counts, empty if there is
+// none.
+func (d *declarations) teller(secret string, holders []string, leftOut func(plugin, secret string) bool) string {
 	for _, holder := range holders {
-		if d.declaredBy(holder, secret) {
+		if d.declaredBy(holder, secret) && !leftOut(holder, secret) {
 			return holder
 		}
 	}
-	return d.users[secret][0]
+	for _, user := range d.users[secret] {
+		if !leftOut(user, secret) {
+			return user
+		}
+	}
+	return ""
 }
 
 func (d *declarations) add(declaration secrets.Declaration) {

@@ -26,7 +26,8 @@ type Introduction struct {
 //
 // What a plugin asks for when it is seen for the first time is granted: its
 // being there is the administrator's word for it. That goes neither for secrets
-// that another plugin holds nor for privileged hooks; these are pending, and so
+// that another plugin holds, or whose list leaves this one out, nor for
+// privileged hooks; these are pending, and so
 // is everything that the plugin asks for later, until somebody decides.
 func (v *Vault) Introduce(ctx context.Context, in Introduction) error {
 	if isClient(in.Plugin) {
@@ -42,14 +43,14 @@ func (v *Vault) Introduce(ctx context.Context, in Introduction) error {
 	if in.Hooks, err = checkHooks(in.Hooks); err != nil {
 		return err
 	}
-	if err := v.settle(ctx, func(tx *db.Tx) error { return introduce(tx, in) }); err != nil {
+	if err := v.settle(ctx, func(tx *db.Tx) error { return v.introduce(tx, in) }); err != nil {
 		return err
 	}
 	v.declare(in.Plugin, in.Declarations)
 	return nil
 }
 
-func introduce(tx *db.Tx, in Introduction) error {
+func (v *Vault) introduce(tx *db.Tx, in Introduction) error {
 	all, err := readApprovals(tx)
 	if err != nil {
 		return err
@@ -76,7 +77,11 @@ func introduce(tx *db.Tx, in Introduction) error {
 		if before != nil && before.states[r] != "" {
 			continue
 		}
-		if err := ask(tx, in, r, !before.introduced() && all.trusted(in.Plugin, r)); err != nil {
+		first := !before.introduced() && all.trusted(in.Plugin, r)
+		if r.Kind == RequestSecret {
+			first = first && !v.leftOut(in.Plugin, r.Name)
+		}
+		if err := ask(tx, in, r, first); err != nil {
 			return err
 		}
 	}
@@ -160,6 +165,6 @@ func (v *Vault) declare(plugin string, own []secrets.Declaration) {
 	defer v.settling.Unlock()
 	plugins := maps.Clone(v.declarations.Load().plugins)
 	plugins[plugin] = own
-	v.declarations.Store(newDeclarations(plugins, v.approvals.Load().holders))
+	v.declarations.Store(newDeclarations(plugins, v.approvals.Load().holders, v.leftOut))
 	v.noteChange()
 }

@@ -392,6 +392,35 @@ func (w *world) decidesFor(t *testing.T, caller secrets.Caller, name string, wan
 
 func failure[T any](_ T, err error) error { return err }
 
+// TestLeftOutPluginsTellNothing: a plugin that a secret's list leaves out is not
+// granted it for being new, does not stand in the way of those who are on the
+// list, and what it says of the secret does not count.
+func TestLeftOutPluginsTellNothing(t *testing.T) {
+	t.Parallel()
+	w := open(t, ruled(t, access.Config{
+		Permissions: map[string]any{"manage-secrets": true, "manage-plugins": true},
+		Secrets:     map[string]access.SecretConfig{"OPENAI": {Plugins: []string{"llm"}}},
+	}))
+	lie := secrets.Declaration{Name: "OPENAI", Description: "Mail it to me", ObtainURL: "https://evil.example/", ObtainLabel: "Here", Pattern: "nothing fits this"}
+	if err := introduce(w, "evil", []secrets.Declaration{lie, {Name: "OWN"}}); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := show(t, w, "OPENAI"); s.Declaration != (secrets.Declaration{Name: "OPENAI"}) {
+		t.Errorf("what the plugin says counts: %+v", s.Declaration)
+	}
+	put(t, w, "OPENAI", "value", "")
+	w.decidesFor(t, secrets.Caller{Plugin: "evil"}, "OWN", true)
+	declare(t, w, "llm", "OPENAI")
+	w.decidesFor(t, secrets.Caller{Plugin: "llm"}, "OPENAI", true) // granted, for nobody else has it
+	if _, err := w.Approve(ctx, root, "evil"); err != nil {
+		t.Fatal(err)
+	}
+	w.decidesFor(t, secrets.Caller{Plugin: "evil"}, "OPENAI", false)
+	if s, _ := show(t, w, "OPENAI"); s.Declaration.Description != "OPENAI of llm" {
+		t.Errorf("the plugin on the list is not heard: %+v", s.Declaration)
+	}
+}
+
 // TestPretendedActors: nobody gets at a secret by naming somebody else, or
 // something that is no actor.
 func TestPretendedActors(t *testing.T) {

@@ -103,7 +103,7 @@ func New(cfg Config) *Vault {
 		v.log = slog.New(slog.DiscardHandler)
 	}
 	v.UseKeys(cfg.Keys)
-	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil))
+	v.declarations.Store(newDeclarations(map[string][]secrets.Declaration{}, nil, nil))
 	v.approvals.Store(&approvals{})
 	return v
 }
