@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 )
@@ -194,6 +195,31 @@ func TestLogNeedsPermission(t *testing.T) {
 		a.lacks(t, "first-use")
 	}
 	w.get("/", w.as("bob")).lacks(t, "Audit log")
+}
+
+// Who manages one secret sees what the log says of it, and where that is.
+func TestLogOfOneSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, demo, func(o *options) {
+		o.rules = map[string]access.SecretConfig{"ONE": {Permissions: map[string]any{"manage-secrets": map[string]any{"id": "bob"}}}}
+	})
+	w.logged(entries(3)...)
+	w.logged(audit.Entry{Action: "put", Name: "TWO", ActorID: "admin", Reason: "hidden"})
+	bob := w.as("bob")
+	a := w.get("/-/secrets/log", bob)
+	a.want(t, 200, `<a href="/-/secrets/-/log?name=ONE">ONE</a>`)
+	a.lacks(t, "TWO", "Verify now", "<table")
+	b := w.get("/-/secrets/-/log?name=ONE", bob)
+	b.want(t, 200, `data-label="Entry"`)
+	b.lacks(t, "TWO", "Verify now", "Signed head")
+	w.get("/-/secrets/ONE", bob).want(t, 200, "3 uses in the last 90 days")
+	for _, path := range []string{"/-/secrets/-/log?name=TWO", "/-/secrets/-/log.json", "/-/secrets/-/log.csv", "/-/secrets/-/log.json?name=TWO", "/-/secrets/log.csv?plugin=demo"} {
+		refused := w.get(path, bob)
+		refused.want(t, 403)
+		refused.lacks(t, "hidden")
+	}
+	w.post("/-/secrets/-/log/verify", bob).want(t, 403)
+	w.get("/-/secrets/-/log", w.as("root")).lacks(t, ">ONE</a>")
 }
 
 // A secret's page is where Datasette's plugin has it, whatever the secret is

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
@@ -114,5 +115,79 @@ func TestReadLogNeedsPermission(t *testing.T) {
 	}
 	if _, err := w.LogRow(ctx, root, 1<<62); !errors.Is(err, secrets.ErrNotFound) {
 		t.Error(err)
+	}
+}
+
+// Who manages one secret reads what the log says of it, and nothing else; and
+// who manages all others reads nothing of it.
+func TestReadLogOfOneSecret(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	for range 3 {
+		put(t, w, "API_KEY", "value", "")
+		put(t, w, "PASSWORD", "value", "")
+	}
+	if _, err := w.SignHead(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.policy(t, access.Config{
+		Permissions: map[string]any{"manage-secrets": map[string]any{"id": "root"}},
+		Secrets: map[string]access.SecretConfig{
+			"API_KEY": {Permissions: map[string]any{"manage-secrets": map[string]any{"id": "mallory"}}},
+		},
+	})
+	found, err := w.OlderLog(ctx, mallory, vault.LogFilter{Name: "API_KEY"}, 0, 100)
+	if err != nil || len(found.Entries) < 3 {
+		t.Errorf("%q, %v", actions(found), err)
+	}
+	if counts, err := w.UsesPerDay(ctx, mallory, "API_KEY", w.time, 1); err != nil || len(counts) != 1 {
+		t.Errorf("%v, %v", counts, err)
+	}
+	for _, filter := range []vault.LogFilter{{}, {Name: "PASSWORD"}, {Name: "api_key"}, {Name: "API_KEY "}, {Plugin: "demo"}, {Actor: "mallory"}, {Action: "put"}} {
+		if found, err := w.OlderLog(ctx, mallory, filter, 0, 100); !errors.Is(err, secrets.ErrDenied) || len(found.Entries) > 0 {
+			t.Errorf("%+v: %q, %v", filter, actions(found), err)
+		}
+		if _, err := w.LogStats(ctx, mallory, filter, 100); !errors.Is(err, secrets.ErrDenied) {
+			t.Errorf("%+v: %v", filter, err)
+		}
+	}
+	all, err := w.OlderLog(ctx, secrets.Caller{Proof: secrets.ProofLocal}, vault.LogFilter{}, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, row := range all.Entries {
+		_, err := w.LogRow(ctx, mallory, row.ID)
+		if (err == nil) != (row.Name == "API_KEY") {
+			t.Errorf("mallory and the entry %+v: %v", row, err)
+		}
+		_, err = w.LogRow(ctx, root, row.ID)
+		if (err == nil) != (row.Name != "API_KEY") {
+			t.Errorf("root and the entry %+v: %v", row, err)
+		}
+	}
+	for from, more := int64(0), true; more; {
+		found, err := w.OlderLog(ctx, root, vault.LogFilter{}, from, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range found.Entries {
+			if seen++; row.Name == "API_KEY" {
+				t.Errorf("root reads %+v", row)
+			}
+		}
+		from, more = found.Next, found.More
+	}
+	if own := len(found.Entries); seen != len(all.Entries)-own {
+		t.Errorf("root reads %d entries of %d, without %d", seen, len(all.Entries), own)
+	}
+	_, head := w.LogHead(ctx, mallory)
+	_, keys := w.LogKeys(ctx, mallory)
+	_, verified := w.VerifyLog(ctx, mallory, nil, nil)
+	_, _, proof := w.ProveEntry(ctx, mallory, 1)
+	for what, err := range map[string]error{"LogHead": head, "LogKeys": keys, "VerifyLog": verified, "ProveEntry": proof} {
+		if !errors.Is(err, secrets.ErrDenied) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
