@@ -98,7 +98,7 @@ func exporter(w io.Writer, format string) (write func(vault.LogRow) error, finis
 		return func(row vault.LogRow) error { return errors.Join(first, table.Write(row.Cells())) },
 			func() error { table.Flush(); return table.Error() }
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(asciiWriter{w})
 	encoder.SetEscapeHTML(false)
 	return func(row vault.LogRow) error { return encoder.Encode(row) }, func() error { return nil }
 }

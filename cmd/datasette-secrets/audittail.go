@@ -131,7 +131,7 @@ func followLog(ctx context.Context, door *vault.Vault, filter vault.LogFilter, l
 // entryWriter returns a function that writes one entry in a line.
 func entryWriter(w io.Writer, c colours, asJSON bool) func(vault.LogRow) error {
 	if asJSON {
-		encoder := json.NewEncoder(w)
+		encoder := json.NewEncoder(asciiWriter{w})
 		encoder.SetEscapeHTML(false)
 		return func(row vault.LogRow) error { return encoder.Encode(row) }
 	}

@@ -221,7 +221,7 @@ func parametersText(info vault.SealInfo) string {
 }
 
 func writeJSON(sys system, v any) error {
-	encoder := json.NewEncoder(sys.stdout)
+	encoder := json.NewEncoder(asciiWriter{sys.stdout})
 	encoder.SetIndent("", "    ")
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode/utf16"
 
 	"golang.org/x/sys/unix"
 
@@ -126,4 +128,28 @@ func confirm(sys system, question, word string) error {
 		return fmt.Errorf("%w: not confirmed; nothing was done", secrets.ErrInvalid)
 	}
 	return nil
+}
+
+// asciiWriter writes JSON with only ASCII in it, as Python does: JSON itself lets
+// pass characters that act on a terminal. Each Write has to be whole characters.
+type asciiWriter struct{ w io.Writer }
+
+// Write implements io.Writer.
+func (a asciiWriter) Write(data []byte) (int, error) {
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		switch {
+		case r < 0x7f:
+			b.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		}
+	}
+	if _, err := a.w.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(data), nil
 }

@@ -20,7 +20,7 @@ type change struct {
 // changeSecret stores a new version of a secret or, when the value is left
 // blank, changes the note of the newest.
 func (s *site) changeSecret(w http.ResponseWriter, r *request) error {
-	v, _, err := s.changeable(r)
+	v, _, err := s.changeable(r, vault.ActionPut)
 	if err != nil {
 		return err
 	}
@@ -43,10 +43,18 @@ func (s *site) changeSecret(w http.ResponseWriter, r *request) error {
 // changeable is the secret of the address, for somebody who may change it. An
 // allow block can let anybody manage secrets, but a change needs a name to be
 // recorded under.
-func (s *site) changeable(r *request) (vault.Secret, []vault.Version, error) {
+//
+// A form of somebody who may not is an attempt, which the log tells of, with the
+// name of the action. Not every one by nobody in particular is worth an entry:
+// strangers would fill the log.
+func (s *site) changeable(r *request, action string) (vault.Secret, []vault.Version, error) {
 	v, versions, err := s.Vault.Show(r.Context(), r.caller, r.name())
+	refused := errors.Is(err, secrets.ErrDenied)
 	if err == nil && !r.signedIn() {
-		err = denied("You must be signed in to change a secret", "")
+		refused, err = true, denied("You must be signed in to change a secret", "")
+	}
+	if refused && r.Method == http.MethodPost && (r.signedIn() || s.guesses.take(s.Now()) == 0) {
+		err = s.Vault.NoteRefused(r.Context(), r.caller, action, r.name(), err)
 	}
 	return v, versions, err
 }

@@ -55,7 +55,7 @@ func (s *site) deleteSecret(w http.ResponseWriter, r *request) error {
 
 // deletable is the secret of the address, if it has a stored value.
 func (s *site) deletable(r *request) (vault.Secret, error) {
-	v, _, err := s.changeable(r)
+	v, _, err := s.changeable(r, vault.ActionDelete)
 	if err == nil && !isStored(v) {
 		err = fmt.Errorf("%w: %s has no stored value, so there is nothing to delete", secrets.ErrNotSet, v.Name)
 	}

@@ -222,6 +222,34 @@ func TestLogOfOneSecret(t *testing.T) {
 	w.get("/-/secrets/-/log", w.as("root")).lacks(t, ">ONE</a>")
 }
 
+// Forms that are refused are in the log, those of strangers only up to a rate.
+func TestRefusedFormsAreInTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, demo)
+	w.set("ONE", "1", "")
+	forms := map[string][]string{
+		"/-/secrets/ONE": {"secret", "x"}, "/-/secrets/ONE/-/delete": nil, "/-/secrets/ONE/-/restore": {"version", "1"}, "/-/secrets/ONE/-/test": nil,
+	}
+	count := func(filter string) int {
+		return len(ids(w.get("/-/secrets/-/log?allowed=0&"+filter, w.as("root")).body))
+	}
+	for path, fields := range forms {
+		w.post(path, w.as("bob"), fields...).want(t, 403)
+		w.get(path, w.as("bob"))
+	}
+	for _, action := range []string{"put", "delete", "restore", "get"} {
+		if n := count("actor_id=bob&name=ONE&action=" + action); n != 1 {
+			t.Errorf("%d entries tell of the %s", n, action)
+		}
+	}
+	for range 50 {
+		w.post("/-/secrets/ONE", nil, "secret", "x").want(t, 403)
+	}
+	if n := count(""); n < 5 || n > 14 {
+		t.Errorf("strangers made %d entries", n-4)
+	}
+}
+
 // A secret's page is where Datasette's plugin has it, whatever the secret is
 // called; the log is then still where no secret can be.
 func TestSecretCalledLog(t *testing.T) {

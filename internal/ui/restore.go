@@ -27,7 +27,7 @@ type restorePage struct {
 func (restorePage) file() string { return "restore.html" }
 
 func (s *site) confirmRestore(w http.ResponseWriter, r *request) error {
-	v, versions, err := s.changeable(r)
+	v, versions, err := s.changeable(r, vault.ActionRestore)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func versionNumber(text string) (int64, error) {
 }
 
 func (s *site) restoreSecret(w http.ResponseWriter, r *request) error {
-	if _, _, err := s.changeable(r); err != nil {
+	if _, _, err := s.changeable(r, vault.ActionRestore); err != nil {
 		return err
 	}
 	fields, err := s.readForm(w, r)

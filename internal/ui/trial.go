@@ -8,6 +8,7 @@ import (
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
+	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
 
 // maxTesters is how many plugins test one value. What they say has to fit into
@@ -17,7 +18,7 @@ const maxTesters = 3
 // testSecret lets plugins try out the value of a secret, and shows what they
 // say on the secret's page.
 func (s *site) testSecret(w http.ResponseWriter, r *request) error {
-	v, _, err := s.changeable(r)
+	v, _, err := s.changeable(r, vault.ActionGet)
 	if err != nil {
 		return err
 	}

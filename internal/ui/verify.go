@@ -20,6 +20,7 @@ const maxVerify = 45 * time.Second
 // standing is what is known of the log as a whole.
 type standing struct {
 	Shown     bool // to those who may see the whole log
+	Relaxed   bool // answers do not wait for the disk
 	Head      when // when the newest head was signed; empty: none was yet
 	HeadSize  int64
 	HeadText  string // signed
@@ -74,7 +75,7 @@ func (s *site) standing(r *request) (standing, error) {
 		return standing{}, err
 	}
 	st := standing{
-		Shown: true, HeadFails: err != nil, Action: s.url(logPath + "/verify"),
+		Shown: true, Relaxed: s.Vault.Relaxed(), HeadFails: err != nil, Action: s.url(logPath + "/verify"),
 		Head: newWhen(toSeconds(head.Time), ""), HeadSize: head.Size, HeadText: head.Signed,
 	}
 	s.verified.mu.Lock()

@@ -46,6 +46,10 @@ func LogActions() []string {
 // LogColumns are the names of the columns of the log, in their order.
 func LogColumns() []string { return db.LogColumns() }
 
+// Relaxed reports whether uses of values are recorded without waiting for the
+// disk.
+func (v *Vault) Relaxed() bool { return v.relaxed }
+
 // OlderLog returns entries of the log that a filter means, newest first: those
 // with an id below from, or from the newest on if that is 0. It returns no more
 // than limit, and may return fewer, or none, although LogFound.More says that
