@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,9 @@ type fault struct {
 	partly bool   // some things can be recorded
 }
 
+// unready is what /-/readyz says of such a database.
+var unready = regexp.MustCompile(`"database": "(cannot be written|does not answer)"`)
+
 // A database that cannot be written lets no value out, for what cannot be
 // recorded does not happen. Whoever asks is told within a bounded time, the log
 // says why, and when the reason is gone the host goes on by itself.
@@ -44,9 +48,12 @@ func TestDatabaseThatFails(t *testing.T) {
 		{"file system became read-only", disk("EROFS"), 503, "read-only", "temporarily unavailable", 4 * few, false},
 		{"disk broken", disk("EIO"), 503, "reading or writing the database file failed", "temporarily unavailable", 4 * few, false},
 		{"disk does not sync", disk("SYNC"), 503, "reading or writing the database file failed", "temporarily unavailable", 4 * few, false},
-		{"locked by another process", locked, 503, "another process keeps the database locked", "temporarily unavailable", rounds(0, 4*few), false}, // each takes seconds
+		{"locked by another process", locked("immediate"), 503, "another process keeps the database locked", "temporarily unavailable", rounds(0, 4*few), false}, // each takes seconds
 		{"log dropped", dropped("datasette_secrets_log"), 500, "no such table", "internal error", 4 * few, false},
 		{"hashes of the log dropped", dropped("datasette_secrets_log_hashes"), 500, "no such table", "internal error", 4 * few, false},
+	}
+	if harness.Soak() { // it takes a minute
+		faults = append(faults, fault{"file of Datasette, locked", locked("exclusive"), 503, "another process keeps the database locked", "temporarily unavailable", 4 * few, false})
 	}
 	if mount(t, t.TempDir()) == nil { // few may do that
 		faults = append(faults, fault{"small disk full", smallDisk, 503, "the disk is full", "temporarily unavailable", 4 * few, true})
@@ -56,7 +63,10 @@ func TestDatabaseThatFails(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1)
 			w.disk = harness.NewDisk(t, w.file)
-			if c.name == "small disk full" {
+			switch c.name {
+			case "file of Datasette, locked":
+				ofDatasette(t)(w)
+			case "small disk full":
 				if err := mount(t, filepath.Dir(w.file)); err != nil {
 					t.Fatal(err)
 				}
@@ -77,7 +87,7 @@ func TestDatabaseThatFails(t *testing.T) {
 			if leaks := w.leaks(t); len(leaks) > 0 && !c.partly {
 				t.Errorf("values left while nothing could be recorded: %q", leaks)
 			}
-			if r := w.host.Get(t, "/-/readyz", nil); r.StatusCode != 503 && !c.partly || r.StatusCode == 503 && !strings.Contains(r.Text, `"cannot be written"`) || strings.Contains(r.Text, w.file) {
+			if r := w.host.Get(t, "/-/readyz", nil); r.StatusCode != 503 && !c.partly || r.StatusCode == 503 && !unready.MatchString(r.Text) || strings.Contains(r.Text, w.file) {
 				t.Errorf("readiness: status %d\n%s", r.StatusCode, r.Text)
 			}
 			if r := w.host.Get(t, "/-/healthz", nil); r.StatusCode != 200 {
@@ -153,18 +163,20 @@ func smallDisk(t *testing.T, w *world) func() {
 
 // locked is another process in the middle of a transaction, for as long as a
 // statement waits for it and some more.
-func locked(t *testing.T, w *world) func() {
-	raw := w.open(t)
-	conn, err := raw.Conn(t.Context())
-	if err == nil {
-		_, err = conn.ExecContext(t.Context(), "begin immediate")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if _, err := conn.ExecContext(context.Background(), "rollback"); err != nil {
-			t.Error(err)
+func locked(kind string) func(*testing.T, *world) func() {
+	return func(t *testing.T, w *world) func() {
+		raw := w.open(t)
+		conn, err := raw.Conn(t.Context())
+		if err == nil {
+			_, err = conn.ExecContext(t.Context(), "begin "+kind)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if _, err := conn.ExecContext(context.Background(), "rollback"); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
