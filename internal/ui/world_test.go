@@ -44,7 +44,6 @@ type world struct {
 type options struct {
 	ui              ui.Config
 	permissions     map[string]any
-	rules           map[string]access.SecretConfig
 	allow           any
 	root            bool
 	rules           map[string]access.SecretConfig // of single secrets
