@@ -42,7 +42,7 @@ func Render(p any) (string, error) {
 func Pages() []any {
 	return []any{
 		&listPage{}, &secretPage{}, &deletePage{}, &restorePage{}, &homePage{}, &pluginsPage{}, &decidePage{}, &historyPage{},
-		&dataPage{}, &tablePage{}, &signInPage{}, &unsealPage{}, &logoutPage{}, &tokenPage{},
+		&dataPage{}, &tablePage{}, &signInPage{}, &unsealPage{}, &logoutPage{}, &tokenPage{}, &clientsPage{},
 		&logPage{}, &entryPage{},
 		&failurePage{}, &forbiddenPage{}, &originPage{},
 	}

@@ -102,6 +102,9 @@ func (s *site) menu(r *request) []link {
 	if s.allowed(r, access.ViewInstance) {
 		menu = append(menu, link{s.url("/-/plugins"), "Plugins"})
 	}
+	if r.signedIn() && s.mayManageClients(r) {
+		menu = append(menu, link{s.url("/-/clients"), "Clients"})
+	}
 	if s.mayCreateToken(r) == nil {
 		menu = append(menu, link{s.url("/-/create-token"), "Create API token"})
 	}
