@@ -79,6 +79,7 @@ func checks() []check {
 		{"database", needsConfiguration, lookAtDatabase},
 		{"keys", needsDatabase, lookAtKeys},
 		{"secrets", needsKeys, lookAtSecrets},
+		{"audit", needsDoor, lookAtLog},
 		{"files", needsConfiguration, lookAtFiles},
 		{"memory", needsKeys, lookAtMemory},
 		{"volume", needsConfiguration, lookAtVolume},
@@ -100,6 +101,13 @@ func needsDatabase(p *patient) string {
 		return "there is no open database"
 	}
 	return ""
+}
+
+func needsDoor(p *patient) string {
+	if p.opened && p.base.door == nil {
+		return "the keys cannot be read"
+	}
+	return needsDatabase(p)
 }
 
 func needsKeys(p *patient) string {
@@ -209,6 +217,22 @@ func lookAtSecrets(ctx context.Context, p *patient, f *Finding) {
 	case len(report.Keys) > 1:
 		last := report.Keys[len(report.Keys)-1].Name
 		f.set(HealthWarning, "datasette-secrets key retire "+last, "no row needs the key %s", last)
+	}
+}
+
+// lookAtLog verifies the log of acts, as "audit verify" does.
+func lookAtLog(ctx context.Context, p *patient, f *Finding) {
+	check, err := p.base.door.VerifyLog(ctx, Operator(), nil, nil)
+	if err != nil {
+		f.set(HealthFailed, "see the cause", "%v", err)
+		return
+	}
+	f.Text = fmt.Sprintf("%d entries, all as they were written; %d are covered by a signed head", check.Entries, check.Covered)
+	if check.Doubt != "" {
+		f.set(HealthWarning, "compare the public key with one that you kept: datasette-secrets audit keys", "%s", check.Doubt)
+	}
+	if len(check.Bad) > 0 {
+		f.set(HealthFailed, "look at it with: datasette-secrets audit verify; compare with a backup", "the log was changed: %s", check.Bad[0])
 	}
 }
 

@@ -21,6 +21,9 @@ type LogCheck struct {
 	Foreign int64 // of them stored by another program, and not read here yet
 	Keys    []string
 	OwnKeys bool // Keys came from the database, and prove less than one kept elsewhere
+	// Doubt says why the keys of this host cannot tell whose the public key in
+	// the database is: they were exchanged for others, or somebody else signs.
+	Doubt string
 }
 
 // VerifyLog reads the whole log and finds every way in which it is not what was
@@ -28,20 +31,17 @@ type LogCheck struct {
 // those in the database count. kept are signed heads from elsewhere. It also
 // compares the log with the table of secrets.
 //
-// It needs no key of the keyring, but with one it also finds public keys that
+// It needs no key of the keyring, but with one it also finds a public key that
 // somebody else put into the database. An error says nothing about the log.
 func (v *Vault) VerifyLog(ctx context.Context, caller secrets.Caller, verifying, kept []string) (LogCheck, error) {
 	if err := v.authorizeLog(caller, ""); err != nil {
 		return LogCheck{}, err
 	}
 	check := LogCheck{Keys: verifying}
-	var strange []audit.Problem
 	if len(verifying) == 0 {
-		keys, problems, err := v.ownLogKeys(ctx)
-		if err != nil {
+		if err := v.useOwnLogKeys(ctx, &check); err != nil {
 			return LogCheck{}, err
 		}
-		check.Keys, check.OwnKeys, strange = keys, true, problems
 	}
 	// The table first: what it has by now is in the log that is read after it.
 	table := map[int64]db.Stored{}
@@ -56,7 +56,6 @@ func (v *Vault) VerifyLog(ctx context.Context, caller secrets.Caller, verifying,
 	if check.Report, err = audit.Verify(&source, check.Keys, kept...); err != nil {
 		return LogCheck{}, err
 	}
-	check.Bad = append(check.Bad, strange...)
 	if len(check.Report.Bad) > 0 {
 		return check, nil // nothing can be said by a log that is not what was written
 	}
@@ -64,25 +63,26 @@ func (v *Vault) VerifyLog(ctx context.Context, caller secrets.Caller, verifying,
 	return check, check.findGone(ctx, v.db, table, source.stored)
 }
 
-// ownLogKeys returns the public keys in the database, and those that the
-// keyring says are not its own.
-func (v *Vault) ownLogKeys(ctx context.Context) (keys []string, strange []audit.Problem, err error) {
+// useOwnLogKeys takes the public keys in the database.
+func (v *Vault) useOwnLogKeys(ctx context.Context, check *LogCheck) error {
 	var rows []db.LogKey
-	err = v.db.View(ctx, func(tx *db.Tx) error {
+	err := v.db.View(ctx, func(tx *db.Tx) (err error) {
 		rows, err = tx.LogKeys()
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	check.Keys, check.OwnKeys = verifyingKeys(rows), true
 	ring, locked := v.ring()
-	if locked == nil && len(rows) > 0 {
-		// Older ones may be under keys that were retired since.
-		if _, err := unwrapLogKey(ring, rows[0]); err != nil {
-			strange = append(strange, audit.Problem{What: fmt.Sprintf("the public key %d of the log is not that of this host's keys: %v", rows[0].ID, err)})
-		}
+	if locked != nil || len(rows) == 0 {
+		return nil
 	}
-	return verifyingKeys(rows), strange, nil
+	// Older ones may be under keys that were retired since.
+	if _, err := unwrapLogKey(ring, rows[0]); err != nil {
+		check.Doubt = fmt.Sprintf("the keys of this host do not open the key that signs the log (number %d): they were exchanged for others, or somebody else signs", rows[0].ID)
+	}
+	return nil
 }
 
 // compare finds what is in the table and not in the log.
