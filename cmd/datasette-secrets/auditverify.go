@@ -47,7 +47,8 @@ type verifyJSON struct {
 	Root     string        `json:"root"`
 	Head     *headJSON     `json:"head"` // null: none was signed yet
 	Keys     []string      `json:"keys"`
-	OwnKeys  bool          `json:"own_keys"` // they came from the database
+	OwnKeys  bool          `json:"own_keys"`        // they came from the database
+	Doubt    string        `json:"doubt,omitempty"` // why whose the keys are cannot be told
 	Rows     int64         `json:"rows"`
 	Older    int64         `json:"older"`
 	Foreign  int64         `json:"foreign"`
@@ -153,7 +154,7 @@ func (f *verifyFlags) run(ctx context.Context, sys system, door *vault.Vault, ke
 func newVerifyJSON(check vault.LogCheck) verifyJSON {
 	all := verifyJSON{
 		OK: len(check.Bad) == 0, Entries: check.Entries, Pruned: check.Pruned, Root: hex.EncodeToString(check.Root[:]),
-		Keys: append([]string{}, check.Keys...), OwnKeys: check.OwnKeys,
+		Keys: append([]string{}, check.Keys...), OwnKeys: check.OwnKeys, Doubt: check.Doubt,
 		Rows: check.Rows, Older: check.Older, Foreign: check.Foreign, Problems: []problemJSON{},
 	}
 	if check.Head.Time != "" {
@@ -196,6 +197,9 @@ func writeVerified(sys system, check vault.LogCheck, kept int) error {
 		if check.Foreign > 0 {
 			fmt.Fprintf(&b, "%s  %d versions were stored by another program, which keeps no log\n", c.paint(yellow, "note"), check.Foreign)
 		}
+	}
+	if check.Doubt != "" {
+		fmt.Fprintf(&b, "%s  %s\n", c.paint(yellow, "note"), check.Doubt)
 	}
 	if check.OwnKeys {
 		fmt.Fprintf(&b, "%s  the public key came from the database itself; one that was kept elsewhere proves more: --key\n", c.paint(yellow, "note"))

@@ -82,6 +82,9 @@ func (s *site) standing(r *request) (standing, error) {
 	defer s.verified.mu.Unlock()
 	st.Verified = whenTime(s.verified.when, s.verified.by)
 	st.Entries, st.Pruned = s.verified.result.Entries, s.verified.result.Pruned
+	if doubt := s.verified.result.Doubt; doubt != "" {
+		st.Problems = append(st.Problems, doubt)
+	}
 	for _, problem := range s.verified.result.Bad {
 		st.Problems = append(st.Problems, problem.String())
 	}
