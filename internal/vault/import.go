@@ -75,7 +75,7 @@ func (v *Vault) Import(ctx context.Context, caller secrets.Caller, all []Importe
 var errDryRun = errors.New("dry run")
 
 func authorizeImport(caller secrets.Caller) error {
-	if caller.Plugin != "" || caller.Client != "" || caller.Proof != secrets.ProofLocal {
+	if caller.Plugin != "" || caller.Client != "" || caller.Proof != secrets.ProofLocal || len(caller.Actor) == 0 {
 		return fmt.Errorf("%w: secrets are imported by commands on the machine of the host", secrets.ErrDenied)
 	}
 	return nil

@@ -1,20 +1,22 @@
 package dropin_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
 // mostCost is how many times the time of PyPI's datasette-secrets a page may
-// take. Other programs run beside the tests, so the bound is far from what is
-// measured; docs/datasette.md has that.
-const mostCost = 2
+// take. That is the time of processors, for other programs run beside the
+// tests; and this host may have been built to look for races, which makes it
+// slow. docs/datasette.md has what is measured without.
+const mostCost = 1.25
 
 // A page of datasette-extract asks for a key once for each of 33 models. That
 // costs no more than with PyPI's datasette-secrets, which writes its database
@@ -24,26 +26,47 @@ func TestCostOfAPage(t *testing.T) {
 	data := table(t)
 	w := newWorld(t, "OPENAI_API_KEY")
 	w.set(t, "OPENAI_API_KEY", "sk-hunter2")
-	dropin := w.datasette(t, w.socket, data)
+	dropin := w.datasetteWith(t, w.socket, nil, data)
 	upstream := startUpstream(t, data, "--internal", filepath.Join(t.TempDir(), "internal.db"))
 	if r := upstream.SetSecret(t, "OPENAI_API_KEY", "sk-hunter2", "", root()); r.StatusCode != http.StatusFound {
 		t.Fatal(r.Status)
 	}
-	least := map[*harness.Process]time.Duration{}
-	for range 5 {
-		for _, p := range []*harness.Process{upstream, dropin} {
-			begin := time.Now()
-			shows(t, p, "/data/docs", "Extract data into this table with AI")
-			if took := time.Since(begin); least[p] == 0 || took < least[p] {
-				least[p] = took
+	cost := func(p *harness.Process, all ...*harness.Process) (ticks int) {
+		t.Helper()
+		const pages = 10
+		for i := range pages + 1 {
+			if i == 1 { // the first one has more to do
+				ticks = -worked(t, all...)
 			}
+			shows(t, p, "/data/docs", "Extract data into this table with AI")
 		}
+		return ticks + worked(t, all...)
 	}
-	ratio := float64(least[dropin]) / float64(least[upstream])
-	t.Logf("a page takes %v with PyPI's datasette-secrets, %v with a host: %.2f", least[upstream], least[dropin], ratio)
+	theirs, ours := cost(upstream, upstream), cost(dropin, dropin, w.Process)
+	ratio := float64(ours) / float64(theirs)
+	t.Logf("%d ticks of processors with PyPI's datasette-secrets, %d with a host: %.2f", theirs, ours, ratio)
 	if ratio > mostCost {
 		t.Errorf("a page costs %.1f times as much as with PyPI's datasette-secrets", ratio)
 	}
+}
+
+// worked is how long processors have worked for processes, in ticks of the
+// clock.
+func worked(t *testing.T, all ...*harness.Process) (ticks int) {
+	t.Helper()
+	for _, p := range all {
+		stat := readFile(t, fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
+		// What comes before may have spaces in it.
+		fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+		for _, field := range fields[11:13] { // utime and stime
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ticks += n
+		}
+	}
+	return ticks
 }
 
 // startUpstream starts Datasette with the same plugins and PyPI's

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
@@ -16,11 +17,8 @@ import (
 func TestRowsThroughTheHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "ALPHA", "BETA", "DEMO_ONE", "LATER")
-	env := []string{"DATASETTE_SECRETS_FROM_ENV=  envval\n", "DATASETTE_SECRETS_BETA=", "DATASETTE_SECRETS_UNDECLARED=x"}
-	datasette := harness.StartDropin(t, harness.Options{NoKey: true, Env: env, Args: []string{
-		"-s", "plugins.datasette-secrets.host", w.socket, "-s", "plugins.datasette-secrets.token.$file", w.token,
-		"-s", "plugins.datasette-secrets.timeout", "30s", "--root", "--plugins-dir", testdata(t) + "/plugins",
-	}})
+	env := append(onlyOurs(), "DATASETTE_SECRETS_FROM_ENV=  envval\n", "DATASETTE_SECRETS_BETA=", "DATASETTE_SECRETS_UNDECLARED=x")
+	datasette := w.datasetteWith(t, w.socket, env)
 	names := func(names ...string) {
 		t.Helper()
 		if r := datasette.Do(t, harness.Request{Method: http.MethodPost, Path: "/-/declare?" + url.Values{"name": names}.Encode()}); r.StatusCode != 200 {
@@ -106,9 +104,9 @@ func TestHostRestarts(t *testing.T) {
 		w.set(t, name, "value of "+name)
 	}
 	const times = 25
-	many := func() (values, errors int) {
+	manyOf := func(p *harness.Process) (values, errors int) {
 		var all []outcome
-		decode(t, datasette.Get(t, fmt.Sprintf("/-/many?name=ALPHA&name=BETA&times=%d", times), nil).Text, &all)
+		decode(t, p.Get(t, fmt.Sprintf("/-/many?name=ALPHA&name=BETA&times=%d", times), nil).Text, &all)
 		if len(all) != 2*times {
 			t.Fatalf("%d outcomes", len(all))
 		}
@@ -124,6 +122,7 @@ func TestHostRestarts(t *testing.T) {
 		}
 		return values, errors
 	}
+	many := func() (values, errors int) { return manyOf(datasette) }
 	if values, _ := many(); values != 2*times {
 		t.Errorf("%d values of a host that runs", values)
 	}
@@ -148,7 +147,21 @@ func TestHostRestarts(t *testing.T) {
 	if values, _ := many(); values != 2*times {
 		t.Errorf("%d values after the host is back", values)
 	}
-	if log := datasette.Stderr.String(); strings.Contains(log, "Traceback") || strings.Contains(log, "value of") {
+
+	// One that waits for a second gets errors instead, and values afterwards.
+	hasty := w.datasette(t, w.URL, "-s", "plugins.datasette-secrets.timeout", "1s")
+	w.Kill()
+	if values, errors := manyOf(hasty); values != 0 || errors != 2*times {
+		t.Errorf("%d values and %d errors of a host that is down", values, errors)
+	}
+	w.again(t)
+	deadline := time.Now().Add(time.Minute)
+	for values := 0; values < 2*times && !t.Failed(); values, _ = manyOf(hasty) {
+		if time.Now().After(deadline) {
+			t.Error("it does not recover")
+		}
+	}
+	if log := datasette.Stderr.String() + hasty.Stderr.String(); strings.Contains(log, "Traceback") || strings.Contains(log, "value of") {
 		t.Errorf("logged\n%s", log)
 	}
 }

@@ -16,7 +16,7 @@ func TestLocalIsUpstream(t *testing.T) {
 	t.Parallel()
 	var theirs, ours map[string]any
 	for python, into := range map[string]*map[string]any{harness.Python(t): &theirs, harness.Dropin(t): &ours} {
-		if err := json.Unmarshal([]byte(script(t, python, "local.py", []string{"DATASETTE_LOAD_PLUGINS=datasette-secrets"})), into); err != nil {
+		if err := json.Unmarshal([]byte(script(t, python, "local.py", onlyOurs())), into); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,11 +49,11 @@ func TestInstalledInItsPlace(t *testing.T) {
 func TestLocalCommand(t *testing.T) {
 	t.Parallel()
 	python := harness.Dropin(t)
-	r := harness.RunCommand(t, "", harness.Env(), python, "-m", "datasette", "secrets", "generate-encryption-key")
+	r := harness.RunCommand(t, "", harness.Env(onlyOurs()...), python, "-m", "datasette", "secrets", "generate-encryption-key")
 	if r.Code != 0 || len(r.Stdout) != 45 || !strings.HasSuffix(r.Stdout, "=\n") {
 		t.Errorf("exit code %d, %q\n%s", r.Code, r.Stdout, r.Stderr)
 	}
-	r = harness.RunCommand(t, "", harness.Env(), python, "-m", "datasette", "secrets", "generate-encryption-key", "extra")
+	r = harness.RunCommand(t, "", harness.Env(onlyOurs()...), python, "-m", "datasette", "secrets", "generate-encryption-key", "extra")
 	if r.Code != 2 || !strings.Contains(r.Stderr, "Got unexpected extra argument (extra)") {
 		t.Errorf("exit code %d\n%s", r.Code, r.Stderr)
 	}

@@ -14,7 +14,7 @@ import (
 func TestPluginsOfPyPI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	datasette := w.datasette(t, w.URL, table(t))
+	datasette := w.datasetteWith(t, w.URL, nil, table(t))
 
 	// What they declare is on the host's pages.
 	shows(t, w.Process, "/-/secrets", "OPENAI_API_KEY", "Get an OpenAI API key", "https://platform.openai.com/api-keys",

@@ -60,10 +60,17 @@ func (w *world) again(t *testing.T, args ...string) {
 }
 
 // datasette starts Datasette with the drop-in, asking the host at an address:
-// its URL or socket.
+// its URL or socket. Of the plugins of PyPI it has none, which take a while.
 func (w *world) datasette(t *testing.T, host string, args ...string) *harness.Process {
 	t.Helper()
-	return harness.StartDropin(t, harness.Options{NoKey: true, Args: append([]string{
+	return w.datasetteWith(t, host, onlyOurs(), args...)
+}
+
+func onlyOurs() []string { return []string{"DATASETTE_LOAD_PLUGINS=datasette-secrets"} }
+
+func (w *world) datasetteWith(t *testing.T, host string, env []string, args ...string) *harness.Process {
+	t.Helper()
+	return harness.StartDropin(t, harness.Options{NoKey: true, Env: env, Args: append([]string{
 		"-s", "plugins.datasette-secrets.host", host,
 		"-s", "plugins.datasette-secrets.token.$file", w.token,
 		"-s", "plugins.datasette-secrets.timeout", "30s",
