@@ -38,7 +38,7 @@ func TestDocumentIsTheTables(t *testing.T) {
 	if got, want := sorted(routes), sorted(api.Routes()); !slices.Equal(got, want) {
 		t.Errorf("the document has\n%q\nand the table of routes\n%q", got, want)
 	}
-	codes := api.Codes()
+	codes := api.Statuses()
 	if got, want := sorted(document.Components.Schemas.Code.Enum), sorted(slices.Collect(maps.Keys(codes))); !slices.Equal(got, want) {
 		t.Errorf("the document has\n%q\nand the table of codes\n%q", got, want)
 	}

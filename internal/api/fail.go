@@ -71,6 +71,25 @@ func (c code) status() int {
 	return http.StatusInternalServerError
 }
 
+// codes are all of them.
+func codes() []code {
+	return []code{
+		codeInvalid, codeNoToken, codeInvalidToken, codeDenied, codeNotDeclared, codeNotApproved, codeReadOnly,
+		codeInsecure, codeNotFound, codeNotSet, codeMethod, codePreconditionFailed, codeTooLarge, codeMediaType,
+		codePreconditionRequired, codeRateLimited, codeLockedOut, codeInternal, codeIntegrity, codeNotConfigured,
+		codeSealed, codeUnavailable,
+	}
+}
+
+// Statuses returns the codes of errors, and the status of each.
+func Statuses() map[string]int {
+	all := map[string]int{}
+	for _, c := range codes() {
+		all[string(c)] = c.status()
+	}
+	return all
+}
+
 // class is a row of the one table from errors to codes.
 type class struct {
 	sentinel error
