@@ -38,6 +38,7 @@ type RequestReport struct {
 	Asked     bool     `json:"asked"`    // the plugin asks for it as it is now
 	HeldBy    []string `json:"held_by"`  // other plugins that may read the secret
 	Delicate  bool     `json:"delicate"` // it is approved only by name
+	LeftOut   bool     `json:"left_out"` // the rules of the secret keep it for others, whatever is decided
 	AskedAt   string   `json:"asked_at"`
 	DecidedAt string   `json:"decided_at"`
 	DecidedBy string   `json:"decided_by"` // empty for what was granted on first use
@@ -84,7 +85,7 @@ func report(p vault.Plugin) *PluginReport {
 	for _, request := range p.Requests {
 		r.Requests = append(r.Requests, RequestReport{
 			Request: Request{string(request.Kind), request.Name}, State: string(request.State), Asked: request.Asked,
-			HeldBy: append([]string{}, request.HeldBy...), Delicate: request.Delicate,
+			HeldBy: append([]string{}, request.HeldBy...), Delicate: request.Delicate, LeftOut: request.LeftOut,
 			AskedAt: request.AskedAt, DecidedAt: request.DecidedAt, DecidedBy: request.DecidedBy,
 		})
 	}

@@ -90,6 +90,8 @@ func pending(r host.RequestReport) bool { return r.State == "pending" && r.Asked
 // delicacy says why a request is approved only by name, if it is.
 func delicacy(r host.RequestReport) string {
 	switch {
+	case r.LeftOut:
+		return ", which the configuration keeps for others"
 	case !r.Delicate:
 		return ""
 	case len(r.HeldBy) > 0:

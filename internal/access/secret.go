@@ -100,12 +100,22 @@ func (p *Policy) ConsiderUse(caller secrets.Caller, name string) []Finding {
 		all = append(all, Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"})
 	}
 	if r.looksAtActors() {
-		all = append(all, Finding{
-			Verdict: Denies, Place: trustPlace, Turn: "if it were true, or the plugin proved who this actor is",
-			Rule: "only the plugin's word says who this actor is, which is not enough for " + r.path,
-		})
+		all = append(all, unproven(caller, r))
 	}
 	return restrict(all, caller.Actor, a)
+}
+
+// unproven is what speaks against an actor of whom there is only a word, where
+// a rule looks at actors.
+func unproven(caller secrets.Caller, r rule) Finding {
+	f := Finding{
+		Verdict: Denies, Place: trustPlace, Turn: "if it were true, or the plugin proved who this actor is",
+		Rule: "only the plugin's word says who this actor is, which is not enough for " + r.path,
+	}
+	if caller.Client != "" {
+		f.Turn, f.Rule = "if it were true", "only the client's word says who this actor is, which is not enough for "+r.path
+	}
+	return f
 }
 
 // believes reports whether an actor that is known in this way is taken for the

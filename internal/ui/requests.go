@@ -117,6 +117,9 @@ func requestNote(r vault.PluginRequest) string {
 	if len(r.HeldBy) > 0 {
 		notes = append(notes, "also used by "+and(r.HeldBy))
 	}
+	if r.LeftOut {
+		notes = append(notes, "kept for others by the rules of the secret")
+	}
 	if !r.Asked {
 		notes = append(notes, "not asked for any more")
 	}

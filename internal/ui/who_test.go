@@ -83,7 +83,7 @@ func TestWhoMayUseIt(t *testing.T) {
 	const path = "plugins.datasette-secrets.secrets.ONE"
 	page := w.get("/-/secrets/ONE", w.as("bob"))
 	page.want(t, http.StatusOK, "Who may use it", "It is only for those on its lists",
-		path+".plugins does not name the plugin demo", "An administrator has not approved that this plugin reads the secret",
+		path+".plugins does not name the plugin demo", "Granted to this plugin",
 		path+".permissions.datasette-secret does not match this actor",
 		`{&#34;id&#34;:&#34;root&#34;}`, path+".permissions.datasette-secret</span>",
 		"permissions.datasette-secret, replaced by the rule of this secret", `{&#34;id&#34;:[&#34;root&#34;,&#34;bob&#34;]}`)

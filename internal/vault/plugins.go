@@ -35,6 +35,7 @@ type PluginRequest struct {
 	AskedAt   string
 	DecidedAt string
 	DecidedBy string // empty while pending, and for what was granted on first use
+	LeftOut   bool   // the lists of the secret are for others, so that a grant gives nothing
 }
 
 // PluginDecision is one decision about a plugin.
@@ -56,7 +57,11 @@ func (v *Vault) Plugins(_ context.Context, caller secrets.Caller) ([]Plugin, err
 	all := v.approvals.Load()
 	var plugins []Plugin
 	for _, name := range all.names {
-		plugins = append(plugins, all.describe(name))
+		p := all.describe(name)
+		for i, r := range p.Requests {
+			p.Requests[i].LeftOut = r.Kind == RequestSecret && v.leftOut(name, r.Name)
+		}
+		plugins = append(plugins, p)
 	}
 	return plugins, nil
 }
