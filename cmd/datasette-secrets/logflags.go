@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -43,8 +44,8 @@ func (f *logFlags) check() error {
 	return nil
 }
 
-// open returns the log. In development mode somebody reads it, and plugins may
-// say more than the host.
+// open returns the log. In development mode somebody reads it as it is written,
+// and plugins may say more than the host.
 func (f *logFlags) open(sys system, dev bool) *slog.Logger {
 	var least slog.Level
 	_ = least.UnmarshalText([]byte(f.level)) // checked before
@@ -53,7 +54,7 @@ func (f *logFlags) open(sys system, dev bool) *slog.Logger {
 	}
 	handler := newTextLog(sys.stderr, sys.coloursOn(sys.stderr), least)
 	if dev {
-		handler.talk = min(least, slog.LevelDebug)
+		handler.layout, handler.talk = time.TimeOnly, min(least, slog.LevelDebug)
 	}
 	return slog.New(handler)
 }
