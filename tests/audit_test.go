@@ -3,6 +3,7 @@ package tests
 import (
 	"database/sql"
 	"encoding/csv"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -14,8 +15,10 @@ import (
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // what somebody edits the log with
+	"golang.org/x/mod/sumdb/tlog"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
@@ -222,4 +225,61 @@ func asNobody(command string) string {
 		return command
 	}
 	return "exec setpriv --reuid 65534 --regid 65534 --clear-groups " + command
+}
+
+// A proof and an entry, as the commands print them, are checked without the
+// database, and prove no other entry.
+func TestAuditProof(t *testing.T) {
+	t.Parallel()
+	host, dir := auditHost(t)
+	host.Stop(t)
+	key := strings.TrimSpace(audited(t, dir, "keys").Stdout)
+	leaf := func(id string) (hash tlog.Hash) {
+		var entry struct{ Leaf string }
+		if err := json.Unmarshal([]byte(audited(t, dir, "show", id, "--json").Stdout), &entry); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := hex.DecodeString(entry.Leaf)
+		if err != nil || copy(hash[:], raw) != len(hash) {
+			t.Fatalf("the leaf is %q, %v", entry.Leaf, err)
+		}
+		return hash
+	}
+	proof := audited(t, dir, "prove", "2").Stdout
+	id, head, err := audit.CheckProof(proof, leaf("2"), key)
+	if err != nil || id != 2 || head.Size < 3 {
+		t.Errorf("entry %d of %d, %v", id, head.Size, err)
+	}
+	if _, _, err := audit.CheckProof(proof, leaf("3"), key); err == nil {
+		t.Error("the proof of an entry proves another one")
+	}
+}
+
+// A database that is put back to an older state is well in itself. A head that
+// was kept elsewhere tells, and so does the file that the host keeps heads in.
+func TestAuditFindsAnOlderDatabase(t *testing.T) {
+	t.Parallel()
+	host, dir := auditHost(t)
+	host.Stop(t)
+	file := filepath.Join(dir, "internal.db")
+	older, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := harness.Start(t, harness.Options{Dir: dir, Args: []string{"--internal", "internal.db", "-s", "permissions.manage-secrets.id", "root"}})
+	again.SetSecret(t, "API_KEY", "newer", "", secrets.NewActor("root"))
+	again.Stop(t)
+	harness.WriteFile(t, filepath.Join(dir, "kept"), audited(t, dir, "head").Stdout, 0o600)
+	if r := audited(t, dir, "verify", "--head", "kept"); r.Code != 0 {
+		t.Errorf("exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if err := os.WriteFile(file, older, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := audited(t, dir, "verify"); r.Code != 0 {
+		t.Errorf("without a head: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if r := audited(t, dir, "verify", "--head", "kept"); r.Code != 8 || !strings.Contains(r.Stdout, "it is missing: kept head 1 is of ") {
+		t.Errorf("with a head: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
 }

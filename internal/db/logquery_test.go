@@ -3,6 +3,7 @@ package db_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
@@ -305,4 +307,56 @@ func TestLogOfAMillion(t *testing.T) {
 	measure("chart", func(tx *db.Tx) error { _, err := tx.UsesOnDays("SECRET_0", logStart, 90); return err })
 	measure("chart of a rare one", func(tx *db.Tx) error { _, err := tx.UsesOnDays("SECRET_17", logStart, 90); return err })
 	measure("stats", func(tx *db.Tx) error { _, err := tx.LogStats(db.LogFilter{}, 1_000_000); return err })
+}
+
+// Opening a file to read its log changes nothing, and sees what another process
+// writes.
+func TestOpenReadOnly(t *testing.T) {
+	t.Parallel()
+	writer, path := logOf(t, 3)
+	d, err := db.OpenReadOnly(context.Background(), path, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	last := func() (id int64) {
+		view(t, d, func(tx *db.Tx) error {
+			found, err := tx.OlderLog(db.LogFilter{}, 0, 1)
+			id = found.Entries[0].ID
+			return err
+		})
+		return id
+	}
+	before := last()
+	if err := writer.Update(context.Background(), func(tx *db.Tx) error {
+		return tx.SetNote(1, "changes nothing", "root")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	runOn(t, path, "insert into datasette_secrets_log (leaf) values (zeroblob(32))")
+	if after := last(); after != before+1 {
+		t.Errorf("the newest entry is %d, then %d", before, after)
+	}
+	err = d.Update(context.Background(), func(tx *db.Tx) error {
+		_, _, err := tx.Insert(db.Row{Name: "A", KeyName: "default"}, 0)
+		return err
+	})
+	if err == nil {
+		t.Error("it was written to")
+	}
+	for what, path := range map[string]string{
+		"an upstream file": made(t, upstream), "no file": filepath.Join(t.TempDir(), "nosuch.db"), "a folder": t.TempDir(),
+	} {
+		if d, err := db.OpenReadOnly(context.Background(), path, clock); err == nil {
+			d.Close()
+			t.Errorf("%s was opened", what)
+		}
+	}
+	old := made(t, upstream)
+	if _, err := db.OpenReadOnly(context.Background(), old, clock); !errors.Is(err, secrets.ErrInvalid) || !strings.Contains(err.Error(), "no audit log yet") {
+		t.Error(err)
+	}
+	if tables := scalar(t, old, "select count(*) from sqlite_master"); tables != "1" {
+		t.Errorf("the old file has %s tables by now", tables)
+	}
 }
