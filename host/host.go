@@ -181,14 +181,15 @@ func (h *Host) open(ctx context.Context, cfg Config) error {
 	decide := decider{door: base.door, running: h.plugins}
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	h.end = end
-	h.background.Go(func() { h.follow(background, decide) })
+	unseal := func() { h.background.Go(func() { h.unsealLater(background, base) }) }
+	h.background.Go(func() { h.follow(background, decide, unseal) })
 	h.logPlaces = base.own.Log.Heads
 	h.background.Go(func() { h.keepLog(background, base.own.Log) })
 	if programs, err := cfg.Development.programs(); err == nil && len(programs) > 0 {
 		h.background.Go(func() { h.develop(background, programs) })
 	}
 	if base.tryLater {
-		h.background.Go(func() { h.unsealLater(background, base) })
+		unseal()
 	}
 	if cfg.Commands && !h.Ephemeral() {
 		h.takeCommands(decide, base)

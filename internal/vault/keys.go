@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -21,6 +22,10 @@ type keyState struct {
 	// keys came from.
 	root *seal.Root
 	rows []db.SealedKey
+
+	// The root key was replaced by another process: what is at hand goes on to
+	// be read with, but nothing is stored before somebody unseals again.
+	replaced bool
 }
 
 // UseKeys puts a keyring in the place of the one before. Acts that have begun
@@ -65,13 +70,17 @@ func (v *Vault) Configured() bool {
 	return state.ring != nil || state.sealed
 }
 
-// Sealed reports whether the keys exist but are sealed.
-func (v *Vault) Sealed() bool { return v.keys.Load().sealed }
+// Sealed reports whether the keys exist and have to be unsealed, or unsealed
+// again because their root key was replaced.
+func (v *Vault) Sealed() bool {
+	state := v.keys.Load()
+	return state.sealed || state.replaced
+}
 
 // RefreshKeys takes over what another process changed about the keys: those of
 // a sealed keyring that is open here, or those that the configuration names. It
-// costs a small read. A root key that was replaced meanwhile is an ErrIntegrity,
-// and changes nothing here.
+// costs a small read. After a root key that was replaced meanwhile it is ErrSealed
+// until Unseal.
 func (v *Vault) RefreshKeys(ctx context.Context) error {
 	state := v.keys.Load()
 	if state.root == nil {
@@ -103,8 +112,11 @@ func (v *Vault) refreshConfigured(state *keyState) {
 
 func (v *Vault) refreshSealed(tx *db.Tx, state *keyState) error {
 	rows, err := tx.SealedKeys()
-	if err != nil || slices.EqualFunc(rows, state.rows, sameKey) {
+	if err != nil || !state.replaced && slices.EqualFunc(rows, state.rows, sameKey) {
 		return err
+	}
+	if slices.ContainsFunc(rows, func(row db.SealedKey) bool { return row.RootID != state.root.ID() }) {
+		return v.rootReplaced(state)
 	}
 	ring, err := openKeys(state.root, rows)
 	if err != nil {
@@ -112,6 +124,16 @@ func (v *Vault) refreshSealed(tx *db.Tx, state *keyState) error {
 	}
 	v.replaceKeys(state, &keyState{ring: ring, root: state.root, rows: rows})
 	return nil
+}
+
+func (v *Vault) rootReplaced(state *keyState) error {
+	now := *state
+	now.replaced = true
+	if !state.replaced && v.keys.CompareAndSwap(state, &now) {
+		v.noteChange()
+		v.log.Warn("the root key was replaced: secrets are read with the keys at hand, and none is stored before the host is unsealed again")
+	}
+	return fmt.Errorf("%w: the root key was replaced; unseal again with: datasette-secrets unseal", secrets.ErrSealed)
 }
 
 func (v *Vault) replaceKeys(old, now *keyState) {

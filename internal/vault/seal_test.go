@@ -316,13 +316,25 @@ func TestReplaceRoot(t *testing.T) {
 	if before == after {
 		t.Error("the root key is the same")
 	}
-	// The vault that is open goes on with what it has, and says that it is old.
-	wantError(t, w.RefreshKeys(ctx), secrets.ErrIntegrity)
+	// The vault that is open goes on to read with what it has, stores nothing, and
+	// can be unsealed again.
+	wantError(t, w.RefreshKeys(ctx), secrets.ErrSealed)
 	wantValue(t, w, "API_KEY", "one")
+	_, err := w.Put(ctx, root, "API_KEY", secrets.NewValue("two"), "")
+	wantError(t, err, secrets.ErrSealed)
+	if !w.Sealed() {
+		t.Error("nobody is told to unseal again")
+	}
+	w.unseal(t, byKey(t, keyC))
+	ok(t, w.RefreshKeys(ctx))
+	if w.Sealed() {
+		t.Error("it stays sealed")
+	}
+	put(t, w, "API_KEY", "two", "")
 	for _, means := range []seal.Means{byPassphrase(t, paper), byKey(t, keyC)} {
 		w.restart(t)
 		w.unseal(t, means)
-		wantValue(t, w, "API_KEY", "one")
+		wantValue(t, w, "API_KEY", "two")
 	}
 }
 

@@ -3,12 +3,14 @@ package seals
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
@@ -56,7 +58,7 @@ func story(t *testing.T, env []string, uri string) (dir string) {
 	probe := harness.NewProbe(t, "API_KEY")
 	start := func() *harness.Process {
 		return harness.Start(t, harness.Options{NoKey: true, Dir: dir, Env: env,
-			Args: append(probe.Args, "--internal", "i.db", "-s", "plugins.datasette-secrets.seals.token.uri", uri)})
+			Args: append(probe.Args, "--internal", "i.db", "-s", "permissions.manage-secrets.id", "root", "-s", "plugins.datasette-secrets.seals.token.uri", uri)})
 	}
 	for range 2 { // a start, and a restart
 		p := start()
@@ -79,10 +81,24 @@ func story(t *testing.T, env []string, uri string) (dir string) {
 	if status := run("key", "status", "--internal", "i.db", "--with-uri", uri).Stdout; strings.Contains(status, "default") {
 		t.Errorf("the old key is still there:\n%s", status)
 	}
+
+	// A new root key: the host reads on, and opens it by itself.
+	run("seal", "rewrap", "--internal", "i.db", "--with-uri", uri, "--with-passphrase-file", "paper")
+	if got, err := probe.Get(t, "API_KEY", "alice"); err != nil || got != value {
+		t.Errorf("after a new root key: %q, %v\n%s", got, err, p.Stderr)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		stored := p.SetSecret(t, "API_KEY", value, "", secrets.NewActor("root")).StatusCode
+		if stored == http.StatusFound {
+			break
+		}
+		if stored != http.StatusServiceUnavailable || time.Now().After(deadline) {
+			t.Fatalf("storing under a new root key: status %d\n%s", stored, p.Stderr)
+		}
+	}
 	p.Stop(t)
 
 	// Without the token, the passphrase opens; then the token's seal goes.
-	run("seal", "rewrap", "--internal", "i.db", "--with-uri", uri, "--with-passphrase-file", "paper")
 	run("seal", "remove", "token", "--internal", "i.db", "--with-passphrase-file", "paper")
 	if r := tokenRun(t, dir, env, "seal", "verify", "--internal", "i.db", "--with-uri", uri); r.Code != 6 {
 		t.Errorf("the removed seal: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
