@@ -234,3 +234,69 @@ func TestExplanationsAgree(t *testing.T) {
 		t.Errorf("%d of the cases are allowed, and %d take several changes: they are not random enough", allowed, several)
 	}
 }
+
+// TestWrongRulesOfSecrets: what a secret's rules say has to be understood, and
+// has to say something.
+func TestWrongRulesOfSecrets(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		action string
+		block  any
+		want   string
+	}{
+		{"manage-secret", true, ownPath + `.permissions: "manage-secret" is no action about one secret; did you mean "manage-secrets"?`},
+		{"datasette-secrets", true, ownPath + `.permissions: "datasette-secrets" is no action about one secret; did you mean "datasette-secret"?`},
+		{"manage-plugins", true, ownPath + `.permissions: "manage-plugins" is no action about one secret; did you mean "manage-secrets"?`},
+		{strings.Repeat("x", 500), true, ownPath + `.permissions: "` + strings.Repeat("x", 64) + `…" is no action about one secret; there are datasette-secret and manage-secrets`},
+		{"manage-secrets", nil, ownPath + ".permissions.manage-secrets: expected true, false or an allow block such as {id: root}; leave the key out to have permissions.manage-secrets count"},
+		{"manage-secrets", "alice", ownPath + ".permissions.manage-secrets: expected true, false, 1, 0 or an allow block such as {id: root}, not a text"},
+		{"datasette-secret", map[string]any{"id": map[string]any{}}, ownPath + ".permissions.datasette-secret.id: expected a text, a number, true, false or a list of these, not a mapping"},
+	}
+	for _, c := range cases {
+		_, err := access.New(access.Config{Secrets: map[string]access.SecretConfig{"KEY": {Permissions: map[string]any{c.action: c.block}}}})
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s %v:\n got %v\nwant %s", c.action, c.block, err, c.want)
+		}
+	}
+}
+
+// TestSlips: what is nearly an action of this host is told, and what may be
+// Datasette's is not.
+func TestSlips(t *testing.T) {
+	t.Parallel()
+	p, err := access.New(access.Config{Permissions: map[string]any{
+		"datasette-secrets": true, "Manage_Secrets": true, "view-database": true, "execute-sql": true, "manage-secrets": true, strings.Repeat("m", 1e6): true,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`permissions: "Manage_Secrets" has no effect here; did you mean "manage-secrets"?`,
+		`permissions: "datasette-secrets" has no effect here; did you mean "datasette-secret"?`,
+	}
+	if got := p.Slips(); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestRulesAreCopied: nobody changes a policy by changing what it was made of,
+// or what it tells.
+func TestRulesAreCopied(t *testing.T) {
+	t.Parallel()
+	plugins, block := []string{"llm"}, map[string]any{"id": []any{"alice"}}
+	s := situation{action: access.DatasetteSecret, caller: secrets.Caller{Plugin: "demo", Actor: secrets.NewActor("bob"), Proof: secrets.ProofProven}}
+	p, err := access.New(access.Config{Secrets: map[string]access.SecretConfig{
+		"KEY": {Plugins: plugins, Permissions: map[string]any{access.DatasetteSecret: block}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, _, _ := p.Programs("KEY")
+	told[0], plugins[0] = "demo", "demo"
+	block["id"].([]any)[0] = "bob"
+	block["name"] = "*"
+	findings := append(p.ConsiderProgram(s.caller, "KEY"), p.ConsiderUse(s.caller, "KEY")...)
+	if findings[0].Verdict != access.Denies || findings[1].Verdict != access.Denies {
+		t.Errorf("the policy changed: %+v", findings)
+	}
+}

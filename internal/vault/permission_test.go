@@ -543,3 +543,30 @@ func (w *world) entries(t *testing.T) (n int) {
 	}
 	return int(stats.Highest)
 }
+
+// TestTryingIsUsing: whoever tries out a value on a page has it used, and needs
+// the permission for that too.
+func TestTryingIsUsing(t *testing.T) {
+	t.Parallel()
+	w := open(t, ruled(t, access.Config{Permissions: map[string]any{
+		"manage-secrets": true, "datasette-secret": map[string]any{"id": "alice"},
+	}}))
+	w.shows(t, "tester", "h1", "TOKEN", "/validator")
+	put(t, w, "TOKEN", "value", "")
+	for _, c := range []struct {
+		caller secrets.Caller
+		want   bool
+	}{
+		{alice, true}, {mallory, false}, {root, false}, {anonymous, false},
+		{secrets.Caller{Actor: alice.Actor, Proof: secrets.ProofAsserted}, false},
+		{secrets.Caller{Actor: alice.Actor, Proof: secrets.ProofVouched}, true},
+		{secrets.Caller{Actor: secrets.Actor{"id": "alice", "_r": map[string]any{"a": []any{"manage-secrets"}}}, Proof: secrets.ProofToken}, false},
+	} {
+		if found, err := w.Try(ctx, c.caller, "tester", "TOKEN"); (err == nil) != c.want || !c.want && (!errors.Is(err, secrets.ErrDenied) || found.Value.Len() > 0) {
+			t.Errorf("%+v: %v", c.caller, err)
+		}
+	}
+	if !w.MayHave(secrets.Caller{Plugin: "tester"}, "TOKEN") || w.MayHave(secrets.Caller{Plugin: "stranger"}, "TOKEN") {
+		t.Error("what a program may have does not depend on who looks")
+	}
+}
