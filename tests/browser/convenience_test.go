@@ -95,12 +95,20 @@ func TestCardsAreRows(t *testing.T) {
 	b := open(t, startBusy(t))
 	b.signIn(root())
 	b.look(phone, light)
-	for path, columns := range map[string]int{"/-/secrets": 6, "/-/secrets/STRIPE_SECRET_KEY": 6} {
-		b.visit(path)
+	for _, page := range []struct {
+		path            string
+		tables, columns int // of six columns each, but for programs
+		programs        int // rows of the table of programs, of three columns
+	}{
+		{"/-/secrets", 1, 6, 0},
+		{"/-/secrets/STRIPE_SECRET_KEY", 3, 6 + 6 + 3, 2}, // history, log and programs
+	} {
+		b.visit(page.path)
 		roles := b.roles()
-		rows := roles["row"] - 1 // of the head
-		if rows < 3 || roles["table"] != 1 || roles["columnheader"] != columns || roles["rowheader"] != rows || roles["cell"] != rows*(columns-1) {
-			t.Errorf("%s: a screen reader finds %v", path, roles)
+		rows := roles["row"] - page.tables // of their heads
+		cells := 5*(rows-page.programs) + 2*page.programs
+		if rows < 3 || roles["table"] != page.tables || roles["columnheader"] != page.columns || roles["rowheader"] != rows || roles["cell"] != cells {
+			t.Errorf("%s: a screen reader finds %v", page.path, roles)
 		}
 	}
 }
