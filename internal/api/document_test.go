@@ -2,6 +2,10 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"slices"
 	"strings"
@@ -53,12 +57,25 @@ func TestDocumentIsTheTables(t *testing.T) {
 	}
 }
 
+// Every class of errors.go has a row.
 func TestEveryClassHasACode(t *testing.T) {
 	t.Parallel()
 	for _, class := range sentinels() {
-		if code := api.CodeOf(class); code == "internal" {
+		if code := api.CodeOf(fmt.Errorf("doing x: %w", class)); code == "internal" {
 			t.Errorf("%v has no row", class)
 		}
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "../../errors.go", nil, 0)
+	ok(t, err)
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		if spec, is := n.(*ast.ValueSpec); is {
+			found += len(spec.Names)
+		}
+		return true
+	})
+	if found != len(sentinels()) {
+		t.Errorf("errors.go has %d classes, this test knows %d", found, len(sentinels()))
 	}
 }
 

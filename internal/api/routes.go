@@ -37,12 +37,13 @@ const (
 // table is every address of the API.
 func (s *site) table() []route {
 	return []route{
-		{path: "/openapi.json", open: true, methods: []method{{"GET", s.serveDocument, 0}}},
-		{path: "/client", methods: []method{{"GET", s.client, 0}}},
-		{path: "/secrets", methods: []method{{"GET", s.list, 0}}},
+		// First, because it is asked most and they are tried one after the other.
 		{path: "/secrets/{name}", methods: []method{
 			{"GET", s.read, 0}, {"POST", s.write, maxNewValue}, {"DELETE", s.delete, 0},
 		}},
+		{path: "/openapi.json", open: true, methods: []method{{"GET", s.serveDocument, 0}}},
+		{path: "/client", methods: []method{{"GET", s.client, 0}}},
+		{path: "/secrets", methods: []method{{"GET", s.list, 0}}},
 		{path: "/batch", methods: []method{{"POST", s.batch, maxNames}}},
 		{path: "/can-access", methods: []method{{"POST", s.canAccess, maxNames}}},
 		{path: "/declarations", methods: []method{

@@ -58,12 +58,6 @@ type clientRow struct {
 	Manage     string // address of what can be done with it; empty once it is revoked
 }
 
-// mayManageClients reports whether who asks may see the clients.
-func (s *site) mayManageClients(r *request) bool {
-	_, err := s.Vault.Clients(r.Context(), r.caller)
-	return err == nil
-}
-
 func (s *site) clientsPage(w http.ResponseWriter, r *request) error {
 	page, err := s.newClientsPage(r, nil)
 	if err != nil {
@@ -185,7 +179,7 @@ func (s *site) clientsCrumb() link { return link{s.url("/-/clients"), "clients"}
 // addClient makes a client, and shows its token this once. The answer is the
 // page itself: an address to go on to would have to hold the token.
 func (s *site) addClient(w http.ResponseWriter, r *request) error {
-	if !s.mayManageClients(r) {
+	if !s.Vault.MayManageClients(r.caller) {
 		return secrets.ErrDenied
 	}
 	fields, err := s.readForm(w, r)

@@ -102,7 +102,7 @@ func (s *site) menu(r *request) []link {
 	if s.allowed(r, access.ViewInstance) {
 		menu = append(menu, link{s.url("/-/plugins"), "Plugins"})
 	}
-	if r.signedIn() && s.mayManageClients(r) {
+	if r.signedIn() && s.Vault.MayManageClients(r.caller) {
 		menu = append(menu, link{s.url("/-/clients"), "Clients"})
 	}
 	if s.mayCreateToken(r) == nil {

@@ -221,6 +221,12 @@ func (v *Vault) authorizeClients(caller secrets.Caller, names ...string) error {
 	return nil
 }
 
+// MayManageClients reports whether a caller may look at the clients. It leaves
+// no trace.
+func (v *Vault) MayManageClients(caller secrets.Caller) bool {
+	return v.authorizeClients(caller) == nil
+}
+
 // authorizeClientChange allows a decision about clients. It needs somebody to
 // name.
 func (v *Vault) authorizeClientChange(caller secrets.Caller, names ...string) error {
