@@ -1,15 +1,21 @@
 package tests
 
 import (
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	_ "github.com/mattn/go-sqlite3" // reads the file as any program does
+
+	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
@@ -90,5 +96,51 @@ func TestLogFormats(t *testing.T) {
 		if r := harness.Run(t, "", wrong...); r.Code != 2 || !strings.Contains(r.Stderr, wrong[0]) {
 			t.Errorf("%v: exit code %d\n%s", wrong, r.Code, r.Stderr)
 		}
+	}
+}
+
+// An entry of the audit log has the number that the answer to its request has,
+// whatever the client says, and the address of the connection.
+func TestRequestsOfTheAuditLog(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "internal.db")
+	probe := harness.NewProbe(t, "API_KEY")
+	p := harness.Start(t, harness.Options{Args: append(probe.Args, "--internal", file, "-s", "permissions.manage-secrets.id", "root")})
+	r := p.Do(t, harness.Request{
+		Path: "/-/secrets/API_KEY", Actor: secrets.NewActor("root"), Form: url.Values{"secret": {"value"}, "note": {""}},
+		Header: map[string]string{"X-Request-Id": "FORGEDFORGED2", "X-Forwarded-For": "203.0.113.9"},
+	})
+	for range 2 {
+		if _, err := probe.Get(t, "API_KEY", "alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Stop(t)
+	raw, err := sql.Open("sqlite3", "file:"+file+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	entries := func(action string) (ids, remotes []string) {
+		rows, err := raw.Query("select coalesce(request_id, ''), coalesce(remote, '') from datasette_secrets_log where action = ?", action)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id, remote string
+			if err := rows.Scan(&id, &remote); err != nil {
+				t.Fatal(err)
+			}
+			ids, remotes = append(ids, id), append(remotes, remote)
+		}
+		return ids, remotes
+	}
+	if ids, remotes := entries("put"); len(ids) != 1 || ids[0] != r.Header.Get("X-Request-Id") || remotes[0] != "127.0.0.1" {
+		t.Errorf("the page's entries have %q from %q; the answer has %q", ids, remotes, r.Header.Get("X-Request-Id"))
+	}
+	own := regexp.MustCompile(`^[A-Z2-7]{13}$`)
+	if ids, remotes := entries("get"); len(ids) != 2 || ids[0] == ids[1] || !own.MatchString(ids[0]) || !own.MatchString(ids[1]) || remotes[0] != "" {
+		t.Errorf("the plugin's entries have %q from %q", ids, remotes)
 	}
 }
