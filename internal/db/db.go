@@ -48,6 +48,7 @@ type DB struct {
 	now     func() time.Time
 	group   *batch.Group[*change]
 	sync    syncing
+	hasWAL  bool                                             // set by Open
 	end     logEnd                                           // as far as this process knows; used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }

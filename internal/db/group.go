@@ -33,7 +33,7 @@ func (d *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 // was done in the last [MaxLag], a crash of this process takes nothing. Where
 // the file has no write-ahead log it is Update.
 func (d *DB) UpdateLax(ctx context.Context, fn func(*Tx) error) error {
-	return d.update(ctx, &change{fn: fn, lax: true})
+	return d.update(ctx, &change{fn: fn, lax: d.hasWAL})
 }
 
 // update hands a change to the group of writers: those that wait while one

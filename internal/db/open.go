@@ -51,6 +51,9 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	if err == nil {
 		err = d.connectReaders(ctx)
 	}
+	if err == nil {
+		err = d.findWAL(ctx)
+	}
 	if err != nil {
 		d.Close()
 		return nil, nil, fmt.Errorf("opening the database %s: %w", path, err)
@@ -191,6 +194,16 @@ func connect(path string, params url.Values, limit int) (*sql.DB, error) {
 func (d *DB) useWAL(ctx context.Context) error {
 	_, err := d.write.ExecContext(ctx, "pragma journal_mode = wal")
 	return classify("switching to write-ahead logging", err)
+}
+
+// findWAL finds out whether the file has a write-ahead log. One that has cannot
+// lose it while it is open here; one that has not counts as without, should it
+// get one.
+func (d *DB) findWAL(ctx context.Context) error {
+	var mode string
+	err := d.read.QueryRowContext(ctx, "pragma journal_mode").Scan(&mode)
+	d.hasWAL = mode == "wal"
+	return classify("asking for the journal mode", err)
 }
 
 // connectReaders opens every connection of the pool, which keeps them. Opening

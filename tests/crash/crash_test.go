@@ -96,7 +96,7 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 		{"file of Datasette", rounds(3, 150), ofDatasette(t)},
 		{"relaxed", rounds(2, 100), func(w *world) { relaxed(w); w.mayLose = true }},
 		{"pruned", rounds(1, 40), pruned},
-		{"file of Datasette, relaxed", rounds(1, 40), func(w *world) { relaxed(w); ofDatasette(t)(w) }},
+		{"file of Datasette, relaxed", rounds(2, 40), func(w *world) { relaxed(w); ofDatasette(t)(w) }},
 	} {
 		t.Run(c.mode, func(t *testing.T) {
 			t.Parallel()
