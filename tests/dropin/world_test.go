@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func newWorld(t *testing.T, granted ...string) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{file: filepath.Join(dir, "internal.db"), token: filepath.Join(dir, "token"), socket: filepath.Join(dir, "api.sock")}
-	w.args = []string{"--internal", w.file, "--root", "--api-uds", w.socket}
+	w.args = []string{"-p", freePort(t), "--internal", w.file, "--root", "--api-uds", w.socket}
 	w.Process = harness.Start(t, harness.Options{Args: w.args})
 	args := []string{}
 	for _, name := range granted {
@@ -52,11 +53,7 @@ func (w *world) client(t *testing.T, args ...string) string {
 // again starts the host anew, at the same address.
 func (w *world) again(t *testing.T, args ...string) {
 	t.Helper()
-	at, err := url.Parse(w.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Process = harness.Start(t, harness.Options{Args: append(append([]string{"-p", at.Port()}, w.args...), args...)})
+	w.Process = harness.Start(t, harness.Options{Args: slices.Concat(w.args, args)})
 }
 
 // datasette starts Datasette with the drop-in, asking the host at an address:
