@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,10 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/host"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
+
+// maxStats is how many of the newest entries are counted at most: more takes
+// longer than one look at the database may.
+const maxStats = 500_000
 
 // groupJSON is one line of statistics.
 type groupJSON struct {
@@ -33,7 +36,7 @@ func newAuditStats(sys system) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "stats [FILES]...",
 		Short:   "Count the entries by action, secret, actor, plugin and client",
-		Long:    "Count the entries by action, secret, actor, plugin and client: at most the 50 largest\ngroups of each.",
+		Long:    "Count the entries by action, secret, actor, plugin and client: at most the 50 largest\ngroups of each, among at most the newest 500,000 entries of the time that is asked for.",
 		Example: `  datasette-secrets audit stats --since 30d --internal internal.db`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			filter, err := filters.read(time.Now())
@@ -41,7 +44,7 @@ func newAuditStats(sys system) *cobra.Command {
 				return err
 			}
 			return flags.openLog(cmd.Context(), sys, files, func(door *vault.Vault) error {
-				stats, err := door.LogStats(cmd.Context(), host.Operator(), filter, math.MaxInt64)
+				stats, err := door.LogStats(cmd.Context(), host.Operator(), filter, maxStats)
 				if err != nil {
 					return err
 				}
@@ -91,6 +94,9 @@ func writeStats(sys system, stats vault.LogStats) error {
 		fmt.Fprintf(&b, ", %d of them pruned", stats.Pruned)
 	}
 	b.WriteString("\n")
+	if stats.Highest-stats.Lowest+1 >= maxStats {
+		fmt.Fprintf(&b, "Those older than entry %d were not looked at: choose a time with --since and --until.\n", stats.Lowest)
+	}
 	c := sys.colours()
 	for _, group := range statGroups(stats) {
 		if len(group.counts) == 0 {
