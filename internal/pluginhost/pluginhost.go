@@ -243,6 +243,10 @@ func (h *Host) Close(ctx context.Context) error {
 	return h.closed
 }
 
+// killedEnd is how long processes may take to be gone after they were killed:
+// long, for a machine that is very busy.
+const killedEnd = 5 * time.Second
+
 func (h *Host) close(ctx context.Context) error {
 	defer h.hurry()
 	h.end()
@@ -253,7 +257,7 @@ func (h *Host) close(ctx context.Context) error {
 	}()
 	if !ended(ctx, done, h.cfg.Timings.Close) {
 		h.hurry()
-		if !ended(context.Background(), done, time.Second) {
+		if !ended(context.Background(), done, killedEnd) {
 			return errors.New("stopping the plugins: some did not end when killed")
 		}
 	}

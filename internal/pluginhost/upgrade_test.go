@@ -111,7 +111,7 @@ func TestBrokenUpgrade(t *testing.T) {
 	tests := []struct{ name, content, reason string }{
 		{"no program", "of no use", "it could not be executed: exec format error"},
 		{"ends", "#!/bin/sh\nexit 3\n", "it ended before the handshake (exit status 3)"},
-		{"silent", behaving("silent", 1), "it did not answer the handshake within 1s"},
+		{"silent", behaving("silent", 1), "it did not answer the handshake within 5s"},
 		{"bad name", behaving("badname", 1), "the name of declared secret 1 must be"},
 		{"panics", behaving("exits", 1), "(exit status 3)"},
 		{"unwilling", behaving("unwilling", 1), "Start failed (Unknown)"},
@@ -122,9 +122,7 @@ func TestBrokenUpgrade(t *testing.T) {
 			dir := pluginsDir(t)
 			path := pluginFile(dir, "healthy")
 			replace(t, path, behaving("healthy", 0))
-			timings := watchful()
-			timings.Handshake = time.Second
-			w := startIn(t, timings, dir)
+			w := startIn(t, watchful(), dir)
 			pid, before := w.pidOf("healthy"), w.status("healthy")
 			w.underLoad(t, "healthy")
 			replace(t, path, test.content)

@@ -258,7 +258,9 @@ func TestRotationIsKilled(t *testing.T) {
 			arguments = []string{"rotate", "--resume"}
 		}
 		if r.kill(t, time.Duration(rand.Int64N(int64(whole))), arguments...) {
-			done++
+			if done++; done%20 == 0 {
+				t.Logf("%d kills", done)
+			}
 			command = "resume" // unless it was killed before it began
 			switch first, others := r.named(t); {
 			case others == 0:
@@ -283,9 +285,6 @@ func TestRotationIsKilled(t *testing.T) {
 		}
 		if t.Failed() {
 			break
-		}
-		if done%20 == 0 {
-			t.Logf("%d kills", done)
 		}
 	}
 	stop()
