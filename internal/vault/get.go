@@ -24,35 +24,27 @@ type Found struct {
 	Version int64 // of a value from the database; 0 for any other
 }
 
-// Get returns the value of a secret to a plugin that declared it and was
-// granted it, on behalf of an actor who may have it used. That is recorded before the value is returned, and so is a
-// refusal; a value from the database counts as used by the caller's actor.
+// Get returns the value of a secret to a plugin or client that may have it, on
+// behalf of an actor who may have it used. That is recorded before the value is
+// returned, and so is a refusal; a value from the database counts as used by the
+// caller's actor.
 //
 // The errors are ErrDenied, ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
-	reason, err := v.authorizeUse(caller, name)
-	if err != nil {
-		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
+	u := &use{caller: caller, act: act{action: ActionGet, name: name}}
+	if u.act.reason, u.err = v.authorizeUse(caller, name); u.err != nil {
+		ctx = context.WithoutCancel(ctx) // who hangs up when refused is recorded all the same
+	} else if value, ok := v.environment.Get(name); ok {
+		u.value, u.act.source = value, SourceEnvironment
 	}
-	if value, ok := v.environment.Get(name); ok {
-		err := v.commitUse(ctx, func(tx *db.Tx) error {
-			record(tx, caller, act{action: ActionGet, name: name, source: SourceEnvironment, reason: reason})
-			return nil
-		})
-		if err != nil {
-			return Found{}, err
-		}
-		return Found{Value: value, Source: SourceEnvironment}, nil
+	if err := v.uses.Do(ctx, u); err != nil {
+		return Found{}, db.Interrupted("waiting for the other readers", err)
 	}
-	o, keys, err := v.stored(ctx, name)
-	if err != nil {
-		return Found{}, v.refused(ctx, caller, act{action: ActionGet, name: name}, err)
+	if u.err != nil {
+		return Found{}, u.err
 	}
-	if err := v.commitUse(ctx, func(tx *db.Tx) error { return v.recordUse(tx, keys, caller, o, reason) }); err != nil {
-		return Found{}, err
-	}
-	return o.found(), nil
+	return Found{Value: u.value, Source: u.act.source, Version: u.act.version}, nil
 }
 
 // recordUse keeps what the use of a value leaves behind.

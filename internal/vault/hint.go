@@ -18,9 +18,10 @@ func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (s
 	if redact == (secrets.Redact{}) {
 		return "", nil
 	}
-	o, _, err := v.stored(ctx, name)
-	if err != nil {
-		return "", err
+	r := &reading{name: name}
+	v.readSome(ctx, []*reading{r})
+	if r.err != nil {
+		return "", r.err
 	}
-	return redact.Hint(o.value), nil
+	return redact.Hint(r.o.value), nil
 }

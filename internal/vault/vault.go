@@ -69,7 +69,7 @@ type Vault struct {
 	log             *slog.Logger
 	now             func() time.Time
 	hub             *hub
-	reads           *batch.Group[*reading]
+	uses            *batch.Group[*use]
 	declarations    atomic.Pointer[declarations]
 	approvals       atomic.Pointer[approvals]
 
@@ -98,7 +98,7 @@ func New(cfg Config) *Vault {
 		now:             cfg.Now,
 		hub:             newHub(),
 	}
-	v.reads = batch.New(1, v.readAll)
+	v.uses = batch.New(1, v.useAll)
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
