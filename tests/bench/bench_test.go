@@ -222,14 +222,15 @@ func fill(t *testing.T, file string, count, versions int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, name, err := keys.Encrypt(secrets.NewValue("a value of usual length, 40 characters.."), time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	value := secrets.NewValue("a value of usual length, 40 characters..")
 	err = d.Update(ctx, func(tx *db.Tx) error {
 		for i := range count {
-			row := db.Row{Name: fmt.Sprintf("SECRET_%04d", i), Note: "a note", Encrypted: token, KeyName: name, CreatedBy: "root"}
+			row := db.Row{Name: fmt.Sprintf("SECRET_%04d", i), Note: "a note", CreatedBy: "root"}
 			for range versions {
+				// Two rows with one token would be taken for a copy.
+				if row.Encrypted, row.KeyName, err = keys.Encrypt(value, time.Now()); err != nil {
+					return err
+				}
 				if _, _, err := tx.Insert(row, 0); err != nil {
 					return err
 				}
