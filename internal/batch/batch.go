@@ -29,7 +29,8 @@ type waiter[T any] struct {
 }
 
 // New returns a group with at most so many runs at once. run gets at least one
-// item, and a context that does not end when a caller's does; it must not panic.
+// item, and a context that does not end when a caller's does. Should it panic, only the
+// caller on whose goroutine it ran comes to know.
 func New[T any](runs int, run func(ctx context.Context, items []T)) *Group[T] {
 	return &Group[T]{turns: make(chan struct{}, runs), run: run}
 }
@@ -53,7 +54,6 @@ func (g *Group[T]) Do(ctx context.Context, item T) error {
 		case <-w.done:
 		case g.turns <- struct{}{}:
 			g.runNext(ctx)
-			<-g.turns
 		case <-ctx.Done():
 			if g.remove(w) {
 				return ctx.Err()
@@ -63,8 +63,10 @@ func (g *Group[T]) Do(ctx context.Context, item T) error {
 	}
 }
 
-// runNext runs what is next, unless somebody else took it meanwhile.
+// runNext runs what is next, unless somebody else took it meanwhile, and gives
+// the turn back.
 func (g *Group[T]) runNext(ctx context.Context) {
+	defer func() { <-g.turns }()
 	runtime.Gosched() // whoever is ready comes along
 	next := g.take()
 	if len(next) == 0 {
@@ -74,10 +76,12 @@ func (g *Group[T]) runNext(ctx context.Context) {
 	for i, w := range next {
 		items[i] = w.item
 	}
+	defer func() {
+		for _, w := range next {
+			close(w.done)
+		}
+	}()
 	g.run(context.WithoutCancel(ctx), items)
-	for _, w := range next {
-		close(w.done)
-	}
 }
 
 func (g *Group[T]) add(w *waiter[T]) {

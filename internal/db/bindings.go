@@ -16,7 +16,7 @@ type Mark struct {
 // Mark returns the mark of a name; found is false when it has none.
 func (t *Tx) Mark(name string) (mark Mark, found bool, err error) {
 	mark.Name = name
-	err = t.tx.QueryRowContext(t.ctx, "select version, mac from datasette_secrets_marks where name = ?", name).Scan(&mark.Version, &mark.Code)
+	err = t.queryRow("select version, mac from datasette_secrets_marks where name = ?", name).Scan(&mark.Version, &mark.Code)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Mark{}, false, nil
 	}
@@ -65,7 +65,7 @@ func (t *Tx) NamesAfter(name string, limit int) ([]string, error) {
 func (t *Tx) HasTwin(row Row) (bool, error) {
 	var found bool
 	// The length is compared first, because it costs no reading of the token.
-	err := t.tx.QueryRowContext(t.ctx, `
+	err := t.queryRow(`
 		select exists(select 1 from datasette_secrets
 		where length(encrypted) = ? and cast(encrypted as blob) = ? and not (name = ? and version = ?))`,
 		len(row.Encrypted), row.Encrypted, row.Name, row.Version).Scan(&found)

@@ -114,7 +114,7 @@ func (t *Tx) resume(known logEnd) (logEnd, error) {
 // log.
 func (t *Tx) newestLeaf() (id int64, leaf tlog.Hash, err error) {
 	var stored []byte
-	err = t.tx.QueryRowContext(t.ctx, "select id, leaf from datasette_secrets_log order by id desc limit 1").Scan(&id, &stored)
+	err = t.queryRow("select id, leaf from datasette_secrets_log order by id desc limit 1").Scan(&id, &stored)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, tlog.Hash{}, nil
 	}
@@ -132,7 +132,7 @@ func (t *Tx) logHashes(indexes []int64) ([]tlog.Hash, error) {
 	hashes := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
 		var stored []byte
-		err := t.tx.QueryRowContext(t.ctx, "select hash from datasette_secrets_log_hashes where id = ?", index).Scan(&stored)
+		err := t.queryRow("select hash from datasette_secrets_log_hashes where id = ?", index).Scan(&stored)
 		if err == nil && len(stored) == tlog.HashSize {
 			hashes[i] = tlog.Hash(stored)
 			continue
@@ -380,7 +380,7 @@ func (t *Tx) firstReadable(size int64) (int64, error) {
 	for from < to {
 		middle := from + (to-from)/2
 		var readable bool
-		err := t.tx.QueryRowContext(t.ctx, "select action is not null from datasette_secrets_log where id = ?", middle).Scan(&readable)
+		err := t.queryRow("select action is not null from datasette_secrets_log where id = ?", middle).Scan(&readable)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = fmt.Errorf("%w: entry %d of the log is gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity, middle)
 		}
@@ -430,7 +430,7 @@ func (t *Tx) firstSince(first, size int64, since time.Time) (int64, error) {
 	for from < to {
 		middle := from + (to-from)/2
 		var older bool
-		err := t.tx.QueryRowContext(t.ctx, "select time < ? from datasette_secrets_log where id = ?", text, middle).Scan(&older)
+		err := t.queryRow("select time < ? from datasette_secrets_log where id = ?", text, middle).Scan(&older)
 		if err != nil {
 			return 0, classify("looking for old entries", misfit(err))
 		}
@@ -502,7 +502,7 @@ func scanStored(scan scanner) (s Stored, err error) {
 
 // HasRow reports whether there is a row with this id.
 func (t *Tx) HasRow(id int64) (has bool, err error) {
-	err = t.tx.QueryRowContext(t.ctx, "select exists (select 1 from datasette_secrets where id = ?)", id).Scan(&has)
+	err = t.queryRow("select exists (select 1 from datasette_secrets where id = ?)", id).Scan(&has)
 	return has, classify("looking for a secret", err)
 }
 
@@ -517,7 +517,7 @@ func beginLog(t *Tx) error {
 		return err
 	}
 	var last int64
-	if err := t.tx.QueryRowContext(t.ctx, "select coalesce(max(id), 0) from datasette_secrets").Scan(&last); err != nil {
+	if err := t.queryRow("select coalesce(max(id), 0) from datasette_secrets").Scan(&last); err != nil {
 		return classify("looking for the newest secret", misfit(err))
 	}
 	t.Record(audit.Entry{Action: audit.Begin, SecretID: last, Allowed: true, Reason: "the log begins"})

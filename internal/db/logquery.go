@@ -67,7 +67,7 @@ func (t *Tx) NewerLog(f LogFilter, from int64, limit int) (LogFound, error) {
 
 // LogRow returns one entry.
 func (t *Tx) LogRow(id int64) (e LogRow, found bool, err error) {
-	e, err = scanLogRow(t.tx.QueryRowContext(t.ctx, logRows("where id = ?"), id).Scan)
+	e, err = scanLogRow(t.queryRow(logRows("where id = ?"), id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return LogRow{}, false, nil
 	}
@@ -82,7 +82,7 @@ func (s idSpan) empty() bool { return s.lowest > s.highest }
 // logSpan narrows a span to the ids that there are, and to the filter's time.
 func (t *Tx) logSpan(f LogFilter, span idSpan) (idSpan, error) {
 	var lowest, highest sql.NullInt64
-	err := t.tx.QueryRowContext(t.ctx, `
+	err := t.queryRow(`
 		select (select min(id) from datasette_secrets_log), (select max(id) from datasette_secrets_log)`).Scan(&lowest, &highest)
 	if err != nil {
 		return idSpan{}, classify("reading the log", err)
@@ -240,7 +240,7 @@ func (t *Tx) reach(c condition, span idSpan, up bool, most int64) (part idSpan, 
 		last = "max(id)"
 	}
 	var end sql.NullInt64
-	err = t.tx.QueryRowContext(t.ctx, "select count(*), "+last+" from (select id from datasette_secrets_log"+by(c.index)+
+	err = t.queryRow("select count(*), "+last+" from (select id from datasette_secrets_log"+by(c.index)+
 		" where id >= ? and id <= ? and "+c.where+" order by id "+order(up)+" limit ?)",
 		append(append([]any{span.lowest, span.highest}, c.args...), most)...).Scan(&count, &end)
 	switch {
@@ -359,7 +359,7 @@ func (t *Tx) LogStats(f LogFilter, most int64) (LogStats, error) {
 		where, args = append(where, c.where), append(args, c.args...)
 	}
 	from := " from datasette_secrets_log where " + strings.Join(where, " and ")
-	err = t.tx.QueryRowContext(t.ctx, "select count(*), coalesce(sum(action is null and salt is null), 0)"+from, args...).Scan(&stats.Entries, &stats.Pruned)
+	err = t.queryRow("select count(*), coalesce(sum(action is null and salt is null), 0)"+from, args...).Scan(&stats.Entries, &stats.Pruned)
 	if err != nil {
 		return LogStats{}, classify("counting the log", err)
 	}

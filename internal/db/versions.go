@@ -77,7 +77,7 @@ func (t *Tx) Version(name string, version int64) (row Row, found bool, err error
 }
 
 func (t *Tx) row(doing, query string, args ...any) (row Row, found bool, err error) {
-	row, err = scanRow(t.tx.QueryRowContext(t.ctx, query, args...).Scan)
+	row, err = scanRow(t.queryRow(query, args...).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Row{}, false, nil
 	}
@@ -116,9 +116,14 @@ func collect[T any](t *Tx, doing string, read func(scanner) (T, error), query st
 	return all, err
 }
 
-// each reads rows and calls fn with one after the other. It reads with a
-// context that does not end: with one that does, the driver starts a goroutine
-// for every row. The transaction as a whole still ends in time.
+// queryRow reads one row, with a context that does not end: with one that does,
+// the driver starts a goroutine for every row and every statement. The
+// transaction as a whole still ends in time.
+func (t *Tx) queryRow(query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(context.WithoutCancel(t.ctx), query, args...)
+}
+
+// each reads rows, as queryRow does, and calls fn with one after the other.
 func each[T any](t *Tx, doing string, read func(scanner) (T, error), fn func(T) error, query string, args ...any) error {
 	found, err := t.tx.QueryContext(context.WithoutCancel(t.ctx), query, args...)
 	if err != nil {
@@ -180,7 +185,7 @@ func (t *Tx) exec(query string, args ...any) error {
 }
 
 func (t *Tx) run(query string, args ...any) error {
-	_, err := t.tx.ExecContext(t.ctx, query, args...)
+	_, err := t.tx.ExecContext(context.WithoutCancel(t.ctx), query, args...)
 	return classify("writing", err)
 }
 

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
@@ -40,6 +41,9 @@ func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Fo
 	}
 	if err := v.uses.Do(ctx, u); err != nil {
 		return Found{}, db.Interrupted("waiting for the other readers", err)
+	}
+	if u.err == nil && u.act.source == "" {
+		u.err = errors.New("reading a secret was interrupted") // by a panic on another goroutine
 	}
 	if u.err != nil {
 		return Found{}, u.err

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/db"
 )
 
 // Hint returns a few characters of the stored value of a secret, such as
@@ -19,9 +20,12 @@ func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (s
 		return "", nil
 	}
 	r := &reading{name: name}
-	v.readSome(ctx, []*reading{r})
-	if r.err != nil {
-		return "", r.err
+	err := v.db.View(ctx, func(tx *db.Tx) error { return v.readAll(tx, []*reading{r}) })
+	if err == nil {
+		err = r.err
+	}
+	if err != nil {
+		return "", err
 	}
 	return redact.Hint(r.o.value), nil
 }

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
-// use is one caller's Get, and what came of it. Callers at once share the
-// transaction that reads, the decryption of a secret that several of them want,
-// and the transaction that records: what each is told was read after it asked.
+// use is one caller's Get, and what came of it. Callers at once share one
+// transaction, which reads and records, and the decryption of a secret that
+// several of them want: what each is told was read after it asked. Reading
+// where it is recorded spares a second transaction, whose connection would find
+// its pages outdated by the write before.
 type use struct {
 	caller secrets.Caller
 	act    act // as the log has it
@@ -30,20 +33,14 @@ func (v *Vault) useAll(ctx context.Context, all []*use) {
 			readings = append(readings, byName[name])
 		}
 	}
-	v.readSome(ctx, readings)
-	v.adoptRead(ctx, readings)
-	some := false
-	for _, u := range all {
-		if u.reads() {
-			u.take(byName[u.act.name])
-		}
-		some = some || u.recordable()
-	}
-	if !some {
-		return
-	}
 	err := v.commitUse(ctx, func(tx *db.Tx) error {
+		if err := v.readAndAdopt(tx, readings); err != nil {
+			return err
+		}
 		for _, u := range all {
+			if u.reads() {
+				u.take(byName[u.act.name])
+			}
 			u.record(tx)
 		}
 		return nil
@@ -66,30 +63,21 @@ func (u *use) take(r *reading) {
 	u.act.row, u.act.version = r.o.row.ID, r.o.row.Version
 }
 
-// recordable reports whether there is something to record: a database that
-// could not be read takes nothing either.
-func (u *use) recordable() bool { return !errors.Is(u.err, secrets.ErrUnavailable) }
-
 func (u *use) record(tx *db.Tx) {
-	switch {
-	case !u.recordable():
-	case u.err != nil:
+	if u.err != nil {
 		refusal := u.act
 		refusal.reason = u.err.Error()
 		tx.Record(refusal.entry(u.caller, false))
-	default:
-		if u.act.row != 0 {
-			tx.Touch(u.act.row, u.caller.Actor.ID())
-		}
-		record(tx, u.caller, u.act)
+		return
 	}
+	if u.act.row != 0 {
+		tx.Touch(u.act.row, u.caller.Actor.ID())
+	}
+	record(tx, u.caller, u.act)
 }
 
 // fail takes the value away from a use that could not be recorded.
 func (u *use) fail(err error) {
-	if !u.recordable() {
-		return
-	}
 	if u.err != nil {
 		err = fmt.Errorf("recording that %s was refused: %w", u.act.action, err)
 	}
@@ -104,48 +92,53 @@ type reading struct {
 	err  error
 }
 
-// readSome reads secrets of different names in one transaction. Those that need
-// a key which the vault does not have are read again if there are new keys by
-// now.
-func (v *Vault) readSome(ctx context.Context, all []*reading) {
-	for again := false; len(all) > 0; again = true {
-		keys, err := v.ring()
-		if err == nil {
-			err = v.db.View(ctx, func(tx *db.Tx) error {
-				for _, r := range all {
-					r.o, r.err = v.newest(tx, keys, r.name)
-					r.keys = keys
-				}
-				return nil
-			})
-		}
-		var damaged []*reading
-		for _, r := range all {
-			if err != nil {
-				r.o, r.err = opened{}, err
-			}
-			if errors.Is(r.err, secrets.ErrIntegrity) {
-				damaged = append(damaged, r)
-			}
-		}
-		if len(damaged) > 0 && !again && v.hasNewKeys(ctx, keys) {
-			all = damaged
+// readAndAdopt reads secrets of different names, and keeps what opening them left
+// to be kept. The error is one of the database, and not of a secret.
+func (v *Vault) readAndAdopt(tx *db.Tx, all []*reading) error {
+	if err := v.readAll(tx, all); err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.err != nil {
 			continue
 		}
-		for _, r := range damaged {
-			r.err = v.recordDamage(r.err)
+		err := v.keepOpened(tx, r.keys, r.o)
+		if err != nil && !errors.Is(err, secrets.ErrIntegrity) {
+			return err
 		}
-		return
+		r.err = err
 	}
+	return nil
 }
 
-// adoptRead keeps what opening left to be kept, each for itself: it is done once
-// in a row's life, and the others do not depend on it.
-func (v *Vault) adoptRead(ctx context.Context, all []*reading) {
+// readAll reads secrets of different names. Those that need a key which the
+// vault does not have are read again if there are new keys by now.
+func (v *Vault) readAll(tx *db.Tx, all []*reading) error {
+	keys, err := v.ring()
 	for _, r := range all {
-		if r.err != nil || r.o.ties == nil {
-			continue
+		if r.read(v, tx, keys, err); errors.Is(r.err, secrets.ErrUnavailable) {
+			return r.err
 		}
-		r.err = v.commit(ctx, func(tx *db.Tx) error { return v.keepOpened(tx, r.keys, r.o) })
+	}
+	damaged := slices.DeleteFunc(slices.Clone(all), func(r *reading) bool { return !errors.Is(r.err, secrets.ErrIntegrity) })
+	if len(damaged) == 0 {
+		return nil
+	}
+	if now, err := v.newestRing(tx); err == nil && now != keys {
+		for _, r := range damaged {
+			r.read(v, tx, now, nil)
+		}
+	}
+	for _, r := range damaged {
+		r.err = v.recordDamage(r.err)
+	}
+	return nil
+}
+
+// read opens the secret, unless there is a reason why there are no keys.
+func (r *reading) read(v *Vault, tx *db.Tx, keys *keyring.Keyring, locked error) {
+	r.o, r.err, r.keys = opened{}, locked, keys
+	if locked == nil {
+		r.o, r.err = v.newest(tx, keys, r.name)
 	}
 }
