@@ -45,10 +45,11 @@ func (v *Vault) useAll(ctx context.Context, all []*use) {
 		}
 		return nil
 	})
+	if err == nil {
+		return
+	}
 	for _, u := range all {
-		if err != nil {
-			u.fail(err)
-		}
+		u.fail(err)
 	}
 }
 
