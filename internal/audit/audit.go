@@ -62,7 +62,7 @@ const TimeLayout = "2006-01-02 15:04:05.000"
 // Leaf is the hash of an entry with its salt. Each field is preceded by its
 // length, so that no two entries have the same text.
 func (e Entry) Leaf(salt [SaltSize]byte) tlog.Hash {
-	text := []byte("datasette-secrets log entry 1")
+	text := append(make([]byte, 0, 512), "datasette-secrets log entry 1"...)
 	text = append(text, salt[:]...)
 	for _, field := range []string{
 		strconv.FormatInt(e.ID, 10),

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -76,20 +77,13 @@ func madeWith(t testing.TB, n int, edit func(i int, e *audit.Entry)) (k *kept, v
 		salt := [audit.SaltSize]byte{byte(i), 1}
 		leaf := e.Leaf(salt)
 		first := audit.FirstIndex(tree.Size())
-		hashes, err := tree.Append(leaf)
-		if err != nil {
-			t.Fatal(err)
-		}
+		hashes := tree.Append(nil, leaf)
 		k.entries = append(k.entries, audit.Stored{Entry: e, Salt: salt[:], Leaf: leaf[:]})
 		for j, h := range hashes {
 			k.hashes = append(k.hashes, audit.StoredHash{Index: first + int64(j), Hash: h[:]})
 		}
 		if i%10 == 6 || i == n-1 {
-			root, err := tree.Root()
-			if err != nil {
-				t.Fatal(err)
-			}
-			head := audit.Head{Size: tree.Size(), Root: root, Time: e.Time.Format(audit.TimeLayout)}
+			head := audit.Head{Size: tree.Size(), Root: tree.Root(), Time: e.Time.Format(audit.TimeLayout)}
 			signed, err := head.Sign(signing)
 			if err != nil {
 				t.Fatal(err)
@@ -133,15 +127,22 @@ func TestATreeIsResumed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := tree.Append(tlog.Hash(k.entries[n].Leaf))
-		if err != nil {
-			t.Fatal(err)
-		}
 		first := audit.FirstIndex(int64(n))
-		for i, h := range made {
+		for i, h := range tree.Append(nil, tlog.Hash(k.entries[n].Leaf)) {
 			if tlog.Hash(k.hashes[first+int64(i)].Hash) != h {
 				t.Fatalf("after %d entries hash %d differs", n, first+int64(i))
 			}
+		}
+	}
+}
+
+func TestATreeOfImpossibleSizeIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{-1, math.MinInt64, math.MaxInt64} {
+		if _, err := audit.Resume(size, tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+			return make([]tlog.Hash, len(indexes)), nil
+		})); err == nil {
+			t.Errorf("a tree of %d entries was resumed", size)
 		}
 	}
 }

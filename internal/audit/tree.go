@@ -1,28 +1,38 @@
 package audit
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// Tree is the growing edge of the Merkle tree over a log's leaves. Appending to
-// it needs the few hashes of complete subtrees that end there, which it keeps,
-// so that no hash is read back from where all of them are stored.
+// Tree is the growing edge of the Merkle tree over a log's leaves: how many
+// these are, and the hashes of the complete subtrees that make it up. Appending
+// needs no other, so that no hash is read back from where all of them are
+// stored.
 //
-// The zero Tree is that of an empty log. It is not safe for concurrent use.
+// The zero Tree is that of an empty log, and a copy of a Tree grows by itself.
+// It is not safe for concurrent use.
 type Tree struct {
 	size int64
-	edge map[int64]tlog.Hash // by their stored index
+	edge [63]tlog.Hash // the largest subtree first; as many as size has bits that are 1
 }
+
+// maxSize bounds the leaves of a tree, far beyond any log.
+const maxSize = 1 << 62
 
 // Resume returns the tree of a log that has size leaves already. read is asked
 // once for the hashes of its edge.
 func Resume(size int64, read tlog.HashReader) (Tree, error) {
+	if size < 0 || size >= maxSize {
+		return Tree{}, fmt.Errorf("reading the hashes of the log: it cannot have %d entries", size)
+	}
+	t := Tree{size: size}
 	indexes := edge(size)
 	if len(indexes) == 0 {
-		return Tree{size: size}, nil
+		return t, nil
 	}
 	hashes, err := read.ReadHashes(indexes)
 	if err != nil {
@@ -31,50 +41,41 @@ func Resume(size int64, read tlog.HashReader) (Tree, error) {
 	if len(hashes) != len(indexes) {
 		return Tree{}, fmt.Errorf("reading the hashes of the log: got %d of %d", len(hashes), len(indexes))
 	}
-	t := Tree{size: size, edge: make(map[int64]tlog.Hash, len(indexes))}
-	for i, index := range indexes {
-		t.edge[index] = hashes[i]
-	}
+	copy(t.edge[:], hashes)
 	return t, nil
 }
 
 // Size is the number of leaves.
 func (t *Tree) Size() int64 { return t.size }
 
-// Append adds a leaf and returns the hashes to store for it: those with the
-// indexes from FirstIndex(size before) on.
-func (t *Tree) Append(leaf tlog.Hash) ([]tlog.Hash, error) {
-	hashes, err := tlog.StoredHashesForRecordHash(t.size, leaf, t)
-	if err != nil {
-		return nil, err
+// Append adds a leaf. It appends the hashes to store for it to hashes: those with
+// the indexes from FirstIndex(size before) on.
+func (t *Tree) Append(hashes []tlog.Hash, leaf tlog.Hash) []tlog.Hash {
+	hashes = append(hashes, leaf)
+	last, h := bits.OnesCount64(uint64(t.size)), leaf
+	// Every 1 at the end of the size is a subtree that the leaf completes to one
+	// of twice its size.
+	for range bits.TrailingZeros64(^uint64(t.size)) {
+		last--
+		h = tlog.NodeHash(t.edge[last], h)
+		hashes = append(hashes, h)
 	}
-	first := FirstIndex(t.size)
-	next := make(map[int64]tlog.Hash, len(t.edge)+1)
-	for _, index := range edge(t.size + 1) {
-		if index >= first {
-			next[index] = hashes[index-first]
-			continue
-		}
-		next[index] = t.edge[index]
-	}
-	t.size, t.edge = t.size+1, next
-	return hashes, nil
+	t.edge[last] = h
+	t.size++
+	return hashes
 }
 
-// Root is the hash of the whole tree.
-func (t *Tree) Root() (tlog.Hash, error) { return tlog.TreeHash(t.size, t) }
-
-// ReadHashes implements tlog.HashReader for the edge.
-func (t *Tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, len(indexes))
-	for i, index := range indexes {
-		hash, ok := t.edge[index]
-		if !ok {
-			return nil, fmt.Errorf("the hash %d is not on the edge of a log of %d entries", index, t.size)
-		}
-		hashes[i] = hash
+// Root is the hash of the whole tree, as RFC 6962, section 2.1, defines it.
+func (t *Tree) Root() tlog.Hash {
+	last := bits.OnesCount64(uint64(t.size)) - 1
+	if last < 0 {
+		return sha256.Sum256(nil)
 	}
-	return hashes, nil
+	root := t.edge[last]
+	for i := last - 1; i >= 0; i-- {
+		root = tlog.NodeHash(t.edge[i], root)
+	}
+	return root
 }
 
 // FirstIndex is the index under which the first hash for the leaf number n,

@@ -56,9 +56,9 @@ type DB struct {
 // Tx is one transaction. Its methods are the statements of this package; it
 // must not be used after the function that received it has returned.
 type Tx struct {
-	ctx context.Context
-	tx  *sql.Tx
-	now time.Time
+	ctx  context.Context
+	conn *sql.Conn
+	now  time.Time
 
 	tail logTail
 	// protected tells that what is written now can be undone by itself: it has
@@ -73,15 +73,15 @@ func (t *Tx) Now() time.Time { return t.now }
 func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
-	tx, err := d.read.BeginTx(ctx, nil)
+	conn, err := begin(ctx, d.read, "begin")
 	if err != nil {
 		return classify("beginning a transaction", err)
 	}
-	defer tx.Rollback() // does nothing once committed
-	if err := fn(&Tx{ctx: ctx, tx: tx, now: d.now().UTC()}); err != nil {
+	defer end(conn)
+	if err := fn(&Tx{ctx: ctx, conn: conn, now: d.now().UTC()}); err != nil {
 		return err
 	}
-	return classify("committing a transaction", tx.Commit())
+	return classify("committing a transaction", commit(ctx, conn))
 }
 
 // Changes returns a number that is another one than the last time if anything

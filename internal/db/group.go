@@ -72,12 +72,12 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	if err := d.setSync(ctx, lax); err != nil {
 		return err
 	}
-	tx, err := d.write.BeginTx(ctx, nil)
+	conn, err := begin(ctx, d.write, "begin immediate")
 	if err != nil {
 		return classify("beginning a transaction", err)
 	}
-	defer tx.Rollback() // does nothing once committed
-	t := &Tx{ctx: ctx, tx: tx, now: d.now().UTC()}
+	defer end(conn)
+	t := &Tx{ctx: ctx, conn: conn, now: d.now().UTC()}
 	if len(changes) == 1 {
 		t.protected = true
 		if changes[0].run(t); changes[0].failed() {
@@ -86,14 +86,14 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	} else if err := t.share(changes); err != nil {
 		return err
 	}
-	end, err := t.finish(d.end)
+	grown, err := t.finish(d.end)
 	if err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := commit(ctx, conn); err != nil {
 		return classify("committing a transaction", err)
 	}
-	d.end = end
+	d.end = grown
 	d.sync.committed(d, lax, len(changes))
 	return nil
 }

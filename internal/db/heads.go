@@ -14,11 +14,9 @@ type Head struct {
 
 // Heads returns the head of each name.
 func (t *Tx) Heads(names []string) (map[string]Head, error) {
-	// With a context that can end, the driver starts a goroutine for every
-	// question. The transaction as a whole still ends in time.
-	ctx := context.WithoutCancel(t.ctx)
+	ctx := context.WithoutCancel(t.ctx) // see queryRow
 	const doing = "reading the newest versions of secrets"
-	ask, err := t.tx.PrepareContext(ctx, `
+	ask, err := t.conn.PrepareContext(ctx, `
 		select version, coalesce(deleted_at, '') <> '' from datasette_secrets
 		where name = ? order by version desc limit 1`)
 	if err != nil {

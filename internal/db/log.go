@@ -1,10 +1,12 @@
 package db
 
 import (
+	"bytes"
 	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -62,13 +64,9 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 	if err != nil {
 		return logEnd{}, err
 	}
-	for entries := range slices.Chunk(t.tail.entries, logBatch) {
-		if end, err = t.append(end, entries); err != nil {
-			return logEnd{}, err
-		}
-	}
+	end, err = t.append(end, t.tail.entries)
 	t.tail.entries = nil
-	return end, nil
+	return end, err
 }
 
 // writeUses updates each used row once.
@@ -143,42 +141,50 @@ func (t *Tx) logHashes(indexes []int64) ([]tlog.Hash, error) {
 	return hashes, nil
 }
 
-// logBatch is how many entries one statement writes: SQLite takes a limited
-// number of parameters.
-const logBatch = 64
-
 // logColumns are the columns of the log, as a statement lists them.
 func logColumns() string { return strings.Join(LogColumns(), ", ") }
 
 // append writes entries and the hashes that they add to the tree.
 func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 	first := audit.FirstIndex(end.tree.Size())
-	var hashes []tlog.Hash
-	args := make([]any, 0, len(entries)*len(LogColumns()))
+	width := len(LogColumns())
+	values, hashes := make([]any, 0, len(entries)*width), make([]tlog.Hash, 0, 2*len(entries))
 	for _, e := range entries {
 		var salt [audit.SaltSize]byte
 		rand.Read(salt[:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
-		leaf := e.Leaf(salt)
-		more, err := end.tree.Append(leaf)
-		if err != nil {
-			return logEnd{}, fmt.Errorf("growing the tree of the log: %w", err)
-		}
-		end.leaf, hashes = leaf, append(hashes, more...)
-		args = append(args, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
+		end.leaf = e.Leaf(salt)
+		hashes = end.tree.Append(hashes, end.leaf)
+		values = append(values, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
-			orNull(e.RequestID), orNull(e.Remote), salt[:], leaf[:])
+			orNull(e.RequestID), orNull(e.Remote), salt[:], bytes.Clone(end.leaf[:]))
 	}
-	insert := "insert into datasette_secrets_log (" + logColumns() + ") values " + tuples(len(entries), len(LogColumns()))
-	if err := t.exec(insert, args...); err != nil {
+	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", width, values); err != nil {
 		return logEnd{}, classify("writing the log", err)
 	}
-	args = args[:0]
+	values = values[:0]
 	for i := range hashes {
-		args = append(args, first+int64(i), hashes[i][:])
+		values = append(values, first+int64(i), hashes[i][:])
 	}
-	err := t.exec("insert into datasette_secrets_log_hashes (id, hash) values "+tuples(len(hashes), 2), args...)
+	err := t.insert("insert into datasette_secrets_log_hashes (id, hash) values ", 2, values)
 	return end, classify("writing the hashes of the log", err)
+}
+
+// maxTuples is how many rows one statement inserts.
+const maxTuples = 64
+
+// insert adds rows of so many columns each, all in values. The statements that
+// follow into have 1, 2, 4 … rows: of these there are so few that all stay
+// prepared.
+func (t *Tx) insert(into string, width int, values []any) error {
+	for len(values) > 0 {
+		rows := min(maxTuples, 1<<(bits.Len(uint(len(values)/width))-1))
+		if err := t.exec(into+tuples(rows, width), values[:rows*width]...); err != nil {
+			return err
+		}
+		values = values[rows*width:]
+	}
+	return nil
 }
 
 // tuples is n times "(?, …)", with this many parameters each.

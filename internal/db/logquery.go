@@ -1,7 +1,6 @@
 package db
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"math"
@@ -113,13 +112,12 @@ func (t *Tx) logSpan(f LogFilter, span idSpan) (idSpan, error) {
 // firstAt is the first entry of a span that is not older than a moment.
 func (t *Tx) firstAt(span idSpan, moment time.Time) (id int64, found bool, err error) {
 	text := moment.UTC().Format(audit.TimeLayout)
-	ctx := context.WithoutCancel(t.ctx) // see Heads
 	low, high := span.lowest, span.highest
 	for low <= high {
 		middle := low + (high-low)/2
 		var next int64
 		var older bool
-		err := t.tx.QueryRowContext(ctx, `
+		err := t.queryRow(`
 			select id, time is null or time < ? from datasette_secrets_log
 			where id >= ? and id <= ? order by id limit 1`, text, middle, high).Scan(&next, &older)
 		switch {
@@ -316,7 +314,7 @@ func (t *Tx) UsesOnDays(name string, first time.Time, days int) ([]int64, error)
 }
 
 func (t *Tx) uses(name string, span idSpan) (count int64, err error) {
-	err = t.tx.QueryRowContext(context.WithoutCancel(t.ctx), `
+	err = t.queryRow(`
 		select count(*) from datasette_secrets_log indexed by datasette_secrets_log_name
 		where name = ? and id >= ? and id <= ? and action = 'get' and allowed = 1`, name, span.lowest, span.highest).Scan(&count)
 	return count, classify("counting the uses of a secret", err)

@@ -68,7 +68,7 @@ func (d *DB) migrate(ctx context.Context) (warnings []string, err error) {
 func (t *Tx) migrated() (map[string]bool, error) {
 	done := map[string]bool{}
 	var tables int
-	err := t.tx.QueryRowContext(t.ctx, "select count(*) from sqlite_master where type = 'table' and name = 'datasette_secrets_migrations'").Scan(&tables)
+	err := t.queryRow("select count(*) from sqlite_master where type = 'table' and name = 'datasette_secrets_migrations'").Scan(&tables)
 	if err != nil || tables == 0 {
 		return done, classify("reading the schema", err)
 	}
@@ -121,7 +121,7 @@ func (t *Tx) makeUnique() (bool, error) {
 }
 
 func (t *Tx) texts(query string) ([]string, error) {
-	rows, err := t.tx.QueryContext(t.ctx, query)
+	rows, err := t.conn.QueryContext(t.ctx, query)
 	if err != nil {
 		return nil, classify("reading the schema", err)
 	}

@@ -27,12 +27,12 @@ func (d *DB) Waiting() int {
 func (d *DB) LogEnd(ctx context.Context) (entries int64, head time.Time, err error) {
 	err = d.View(ctx, func(tx *Tx) error {
 		const doing = "reading the end of the log"
-		err := tx.tx.QueryRowContext(tx.ctx, "select coalesce(max(id), 0) from datasette_secrets_log").Scan(&entries)
+		err := tx.queryRow("select coalesce(max(id), 0) from datasette_secrets_log").Scan(&entries)
 		if err != nil {
 			return classify(doing, err)
 		}
 		var text string
-		err = tx.tx.QueryRowContext(tx.ctx, "select time from datasette_secrets_log_heads order by id desc limit 1").Scan(&text)
+		err = tx.queryRow("select time from datasette_secrets_log_heads order by id desc limit 1").Scan(&text)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

@@ -25,18 +25,18 @@ func ReadOther(ctx context.Context, path string, limit int) (rows []Row, err err
 		return nil, err
 	}
 	defer pool.Close()
-	tx, err := pool.BeginTx(ctx, nil)
+	conn, err := begin(ctx, pool, "begin")
 	if err != nil {
 		return nil, classify("reading the database "+path, err)
 	}
-	defer tx.Rollback() // nothing was written
+	defer end(conn) // nothing was written
 	var tables int
-	err = tx.QueryRowContext(ctx, `select count(*) from sqlite_master where type = 'table' and name = 'datasette_secrets'`).Scan(&tables)
+	err = conn.QueryRowContext(ctx, `select count(*) from sqlite_master where type = 'table' and name = 'datasette_secrets'`).Scan(&tables)
 	if err == nil && tables == 0 {
 		return nil, fmt.Errorf("%w: %s has no table datasette_secrets: it is not where Datasette keeps its secrets", secrets.ErrInvalid, path)
 	}
 	if err == nil {
-		rows, err = collect(&Tx{ctx: ctx, tx: tx}, "reading "+path, scanOther, `
+		rows, err = collect(&Tx{ctx: ctx, conn: conn}, "reading "+path, scanOther, `
 			with newest as (select id, max(version) from datasette_secrets group by name)
 			select s.name, s.note, s.version, s.encrypted, s.encryption_key_name, s.deleted_at
 			from newest join datasette_secrets s on s.id = newest.id

@@ -9,7 +9,7 @@ import (
 // CountRows returns how many versions of all secrets there are, and the id of
 // the last one.
 func (t *Tx) CountRows() (n, last int64, err error) {
-	err = t.tx.QueryRowContext(t.ctx, "select count(*), coalesce(max(id), 0) from datasette_secrets").Scan(&n, &last)
+	err = t.queryRow("select count(*), coalesce(max(id), 0) from datasette_secrets").Scan(&n, &last)
 	return n, last, classify("counting the secrets", err)
 }
 
@@ -26,7 +26,7 @@ func (t *Tx) ReplaceToken(row Row, token []byte, keyName string) (replaced bool,
 	if err := t.protect(); err != nil {
 		return false, err
 	}
-	result, err := t.tx.ExecContext(t.ctx, `
+	result, err := t.conn.ExecContext(t.ctx, `
 		update datasette_secrets set encrypted = ?, encryption_key_name = ?
 		where id = ? and cast(encrypted as blob) = ?`, token, keyName, row.ID, row.Encrypted)
 	if err != nil {

@@ -117,20 +117,23 @@ func collect[T any](t *Tx, doing string, read func(scanner) (T, error), query st
 }
 
 // queryRow reads one row, with a context that does not end: with one that does,
-// the driver starts a goroutine for every row and every statement. The
-// transaction as a whole still ends in time.
+// database/sql and the driver start goroutines for every statement. A transaction
+// that took too long is not committed.
 func (t *Tx) queryRow(query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(context.WithoutCancel(t.ctx), query, args...)
+	return t.conn.QueryRowContext(context.WithoutCancel(t.ctx), query, args...)
 }
 
 // each reads rows, as queryRow does, and calls fn with one after the other.
 func each[T any](t *Tx, doing string, read func(scanner) (T, error), fn func(T) error, query string, args ...any) error {
-	found, err := t.tx.QueryContext(context.WithoutCancel(t.ctx), query, args...)
+	found, err := t.conn.QueryContext(context.WithoutCancel(t.ctx), query, args...)
 	if err != nil {
 		return classify(doing, err)
 	}
 	defer found.Close()
 	for found.Next() {
+		if err := t.ctx.Err(); err != nil {
+			return classify(doing, err)
+		}
 		one, err := read(found.Scan)
 		if err != nil {
 			return classify(doing, err)
@@ -157,7 +160,7 @@ func (t *Tx) Insert(row Row, after int64) (id, version int64, err error) {
 		return 0, 0, err
 	}
 	now := t.now.Format(time.DateTime)
-	err = t.tx.QueryRowContext(t.ctx, `
+	err = t.queryRow(`
 		insert into datasette_secrets
 			(name, note, version, encrypted, encryption_key_name,
 			 created_at, created_by, updated_at, updated_by, deleted_at, deleted_by)
@@ -185,7 +188,10 @@ func (t *Tx) exec(query string, args ...any) error {
 }
 
 func (t *Tx) run(query string, args ...any) error {
-	_, err := t.tx.ExecContext(context.WithoutCancel(t.ctx), query, args...)
+	if err := t.ctx.Err(); err != nil {
+		return classify("writing", err)
+	}
+	_, err := t.conn.ExecContext(context.WithoutCancel(t.ctx), query, args...)
 	return classify("writing", err)
 }
 
