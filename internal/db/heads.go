@@ -16,9 +16,10 @@ type Head struct {
 func (t *Tx) Heads(names []string) (map[string]Head, error) {
 	ctx := context.WithoutCancel(t.ctx) // see queryRow
 	const doing = "reading the newest versions of secrets"
+	// For the cast, see Newest.
 	ask, err := t.conn.PrepareContext(ctx, `
 		select version, coalesce(deleted_at, '') <> '' from datasette_secrets
-		where name = ? order by version desc limit 1`)
+		where name = cast(? as text) order by version desc limit 1`)
 	if err != nil {
 		return nil, classify(doing, err)
 	}
