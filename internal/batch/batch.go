@@ -9,6 +9,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // Max is how many items one run takes.
@@ -21,6 +22,8 @@ type Group[T any] struct {
 
 	mu      sync.Mutex
 	waiting []*waiter[T]
+
+	crowded atomic.Bool // the last run had more than one item
 }
 
 type waiter[T any] struct {
@@ -67,7 +70,9 @@ func (g *Group[T]) Do(ctx context.Context, item T) error {
 // the turn back.
 func (g *Group[T]) runNext(ctx context.Context) {
 	defer func() { <-g.turns }()
-	runtime.Gosched() // whoever is ready comes along
+	if g.crowded.Load() {
+		runtime.Gosched() // whoever is ready comes along
+	}
 	next := g.take()
 	if len(next) == 0 {
 		return
@@ -76,6 +81,7 @@ func (g *Group[T]) runNext(ctx context.Context) {
 	for i, w := range next {
 		items[i] = w.item
 	}
+	g.crowded.Store(len(items) > 1)
 	defer func() {
 		for _, w := range next {
 			close(w.done)
