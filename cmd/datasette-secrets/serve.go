@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -157,8 +158,21 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		}
 		doors = append(doors, door{newServer(opened.API(), log), only})
 	}
+	collectLater(sys)
 	f.announce(sys, log, opened, base)
 	return serveUntil(ctx, doors...)
+}
+
+// heapGrowth is how far the heap grows before garbage is collected, in percent
+// of what is in use. The heap of a host is a few megabytes, so that Go's own 100
+// would collect hundreds of times a second under load.
+const heapGrowth = 400
+
+// collectLater sets heapGrowth, unless the environment says otherwise.
+func collectLater(sys system) {
+	if _, set := sys.lookupEnv("GOGC"); !set {
+		debug.SetGCPercent(heapGrowth)
+	}
 }
 
 // door is a server and where it answers.
