@@ -21,7 +21,7 @@ import (
 
 const (
 	maxStreams    = 128     // calls at once on one connection
-	streamWorkers = 64       // goroutines that answer calls one after the other, which spares each a new stack; more calls get their own
+	streamWorkers = 64      // goroutines that answer calls one after the other, which spares each a new stack; more calls get their own
 	maxRequest    = 1 << 20 // bytes of one request
 	callRate      = 20_000  // calls a second, more than two processors answer
 	callBurst     = 40_000  // calls at once
