@@ -2,11 +2,10 @@ package vault
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
-	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
 // Source says where a value comes from.
@@ -33,39 +32,22 @@ type Found struct {
 // The errors are ErrDenied, ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
-	u := &use{caller: caller, act: act{action: ActionGet, name: name}}
-	if u.act.reason, u.err = v.authorizeUse(caller, name); u.err != nil {
+	q := question{uses: []use{v.newUse(caller, name)}}
+	u := &q.uses[0]
+	refused := u.err != nil
+	if refused {
 		ctx = context.WithoutCancel(ctx) // who hangs up when refused is recorded all the same
-	} else if value, ok := v.environment.Get(name); ok {
-		u.value, u.act.source = value, SourceEnvironment
 	}
-	if err := v.uses.Do(ctx, u); err != nil {
-		return Found{}, db.Interrupted("waiting for the other readers", err)
-	}
-	if u.err == nil && u.act.source == "" {
-		u.err = errors.New("reading a secret was interrupted") // by a panic on another goroutine
+	if err := v.ask(ctx, &q); err != nil {
+		if refused {
+			err = fmt.Errorf("recording that %s was refused: %w", u.act.action, err)
+		}
+		return Found{}, err
 	}
 	if u.err != nil {
 		return Found{}, u.err
 	}
-	return Found{Value: u.value, Source: u.act.source, Version: u.act.version}, nil
-}
-
-// recordUse keeps what the use of a value leaves behind.
-func (v *Vault) recordUse(tx *db.Tx, keys *keyring.Keyring, caller secrets.Caller, o opened, reason string) error {
-	if err := v.keepOpened(tx, keys, o); err != nil {
-		return err
-	}
-	tx.Touch(o.row.ID, caller.Actor.ID())
-	record(tx, caller, act{
-		action: ActionGet, name: o.row.Name, row: o.row.ID, version: o.row.Version,
-		source: SourceDatabase, reason: reason,
-	})
-	return nil
-}
-
-func (o opened) found() Found {
-	return Found{Value: o.value, Source: SourceDatabase, Version: o.row.Version}
+	return u.found(), nil
 }
 
 // CanAccess reports whether Get would be allowed, by the same rules, whether or

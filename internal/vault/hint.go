@@ -20,7 +20,7 @@ func (v *Vault) Hint(ctx context.Context, caller secrets.Caller, name string) (s
 		return "", nil
 	}
 	r := &reading{name: name}
-	err := v.db.View(ctx, func(tx *db.Tx) error { return v.readAll(tx, []*reading{r}) })
+	err := v.db.View(ctx, func(tx *db.Tx) error { return v.readNewest(tx, r) })
 	if err == nil {
 		err = r.err
 	}

@@ -4,18 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 	"github.com/datasette-secrets/datasette-secrets/internal/keyring"
 )
 
-// use is one caller's Get, and what came of it. Callers at once share one
-// transaction, which reads and records, and the decryption of a secret that
-// several of them want: what each is told was read after it asked. Reading
-// where it is recorded spares a second transaction, whose connection would find
-// its pages outdated by the write before.
+// question is what one caller asks for at once, one use or several. Callers at
+// once share one transaction, which reads and records, and the decryption of a
+// secret that several of them want: what each is told was read after it asked.
+// Reading where it is recorded spares a second transaction, whose connection
+// would find its pages outdated by the write before.
+type question struct {
+	uses  []use
+	limit int   // bytes of all values together; 0 for any number
+	err   error // why there is no answer at all
+	kept  bool  // its uses and refusals are recorded
+}
+
+// use is the use of one secret, and what came of it.
 type use struct {
 	caller secrets.Caller
 	act    act // as the log has it
@@ -23,33 +30,81 @@ type use struct {
 	err    error // why there is no value
 }
 
-// useAll reads what is allowed of uses, and records them all.
-func (v *Vault) useAll(ctx context.Context, all []*use) {
-	byName := map[string]*reading{}
-	var readings []*reading
-	for _, u := range all {
-		if name := u.act.name; u.reads() && byName[name] == nil {
-			byName[name] = &reading{name: name}
-			readings = append(readings, byName[name])
-		}
+// newUse decides whether a secret may be used, and takes the value of one that
+// is in the environment.
+func (v *Vault) newUse(caller secrets.Caller, name string) use {
+	u := use{caller: caller, act: act{action: ActionGet, name: name}}
+	if u.act.reason, u.err = v.authorizeUse(caller, name); u.err != nil {
+		return u
 	}
+	if value, ok := v.environment.Get(name); ok {
+		u.value, u.act.source = value, SourceEnvironment
+	}
+	return u
+}
+
+// ask returns when the question is answered and that is recorded, or neither.
+func (v *Vault) ask(ctx context.Context, q *question) error {
+	if err := v.questions.Do(ctx, q); err != nil {
+		return db.Interrupted("waiting for the other readers", err)
+	}
+	if q.err == nil && !q.kept {
+		q.fail(errors.New("reading a secret was interrupted")) // by a panic on another goroutine
+	}
+	return q.err
+}
+
+// answerAll answers questions in one transaction.
+func (v *Vault) answerAll(ctx context.Context, all []*question) {
+	readings := map[string]*reading{}
 	err := v.commitUse(ctx, func(tx *db.Tx) error {
-		if err := v.readAndAdopt(tx, readings); err != nil {
-			return err
-		}
-		for _, u := range all {
-			if u.reads() {
-				u.take(byName[u.act.name])
+		for _, q := range all {
+			if err := v.answer(tx, q, readings); err != nil {
+				return err
 			}
-			u.record(tx)
 		}
 		return nil
 	})
-	if err == nil {
-		return
+	for _, q := range all {
+		if q.kept = err == nil; err != nil {
+			q.fail(err)
+		}
 	}
-	for _, u := range all {
-		u.fail(err)
+}
+
+// answer reads what is asked for, unless it is among what was read already, and
+// records every use and refusal. The error is one of the database.
+func (v *Vault) answer(tx *db.Tx, q *question, readings map[string]*reading) error {
+	size := 0
+	for i := range q.uses {
+		u := &q.uses[i]
+		if u.reads() {
+			r := readings[u.act.name]
+			if r == nil {
+				r = &reading{name: u.act.name}
+				if err := v.readAndAdopt(tx, r); err != nil {
+					return err
+				}
+				readings[r.name] = r
+			}
+			u.take(r)
+		}
+		if size += u.value.Len(); q.limit > 0 && size > q.limit {
+			q.fail(fmt.Errorf("%w: the values are larger than %d bytes together; ask for fewer at once", secrets.ErrInvalid, q.limit))
+			return nil
+		}
+	}
+	for i := range q.uses {
+		q.uses[i].record(tx)
+	}
+	return nil
+}
+
+// fail takes all values away.
+func (q *question) fail(err error) {
+	q.err = err
+	for i := range q.uses {
+		q.uses[i].value = secrets.Value{}
 	}
 }
 
@@ -77,12 +132,8 @@ func (u *use) record(tx *db.Tx) {
 	record(tx, u.caller, u.act)
 }
 
-// fail takes the value away from a use that could not be recorded.
-func (u *use) fail(err error) {
-	if u.err != nil {
-		err = fmt.Errorf("recording that %s was refused: %w", u.act.action, err)
-	}
-	u.value, u.err = secrets.Value{}, err
+func (u *use) found() Found {
+	return Found{Value: u.value, Source: u.act.source, Version: u.act.version}
 }
 
 // reading is the newest version of a secret, as it was read.
@@ -93,45 +144,33 @@ type reading struct {
 	err  error
 }
 
-// readAndAdopt reads secrets of different names, and keeps what opening them left
-// to be kept. The error is one of the database, and not of a secret.
-func (v *Vault) readAndAdopt(tx *db.Tx, all []*reading) error {
-	if err := v.readAll(tx, all); err != nil {
+// readAndAdopt reads a secret, and keeps what opening it left to be kept. The
+// error is one of the database, and not of the secret.
+func (v *Vault) readAndAdopt(tx *db.Tx, r *reading) error {
+	if err := v.readNewest(tx, r); err != nil || r.err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.err != nil {
-			continue
-		}
-		err := v.keepOpened(tx, r.keys, r.o)
-		if err != nil && !errors.Is(err, secrets.ErrIntegrity) {
-			return err
-		}
-		r.err = err
+	err := v.keepOpened(tx, r.keys, r.o)
+	if err != nil && !errors.Is(err, secrets.ErrIntegrity) {
+		return err
 	}
+	r.err, r.o.row.Encrypted = err, nil // large, and not needed any more
 	return nil
 }
 
-// readAll reads secrets of different names. Those that need a key which the
-// vault does not have are read again if there are new keys by now.
-func (v *Vault) readAll(tx *db.Tx, all []*reading) error {
-	keys, err := v.ring()
-	for _, r := range all {
-		if r.read(v, tx, keys, err); errors.Is(r.err, secrets.ErrUnavailable) {
-			return r.err
-		}
-	}
-	damaged := slices.DeleteFunc(slices.Clone(all), func(r *reading) bool { return !errors.Is(r.err, secrets.ErrIntegrity) })
-	if len(damaged) == 0 {
-		return nil
-	}
-	if now, err := v.newestRing(tx); err == nil && now != keys {
-		for _, r := range damaged {
+// readNewest reads a secret. One that needs a key which the vault does not have
+// is read again if there are new keys by now.
+func (v *Vault) readNewest(tx *db.Tx, r *reading) error {
+	keys, locked := v.ring()
+	r.read(v, tx, keys, locked)
+	if errors.Is(r.err, secrets.ErrIntegrity) {
+		if now, err := v.newestRing(tx); err == nil && now != keys {
 			r.read(v, tx, now, nil)
 		}
-	}
-	for _, r := range damaged {
 		r.err = v.recordDamage(r.err)
+	}
+	if errors.Is(r.err, secrets.ErrUnavailable) {
+		return r.err
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ type Vault struct {
 	log             *slog.Logger
 	now             func() time.Time
 	hub             *hub
-	uses            *batch.Group[*use]
+	questions       *batch.Group[*question]
 	declarations    atomic.Pointer[declarations]
 	approvals       atomic.Pointer[approvals]
 
@@ -98,7 +98,7 @@ func New(cfg Config) *Vault {
 		now:             cfg.Now,
 		hub:             newHub(),
 	}
-	v.uses = batch.New(1, v.useAll)
+	v.questions = batch.New(1, v.answerAll)
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
