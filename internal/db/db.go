@@ -49,6 +49,7 @@ type DB struct {
 	group   *batch.Group[*change]
 	sync    syncing
 	hasWAL  bool                                             // set by Open
+	tail    logTail                                          // used by whoever has the turn
 	end     logEnd                                           // as far as this process knows; used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }
@@ -60,7 +61,7 @@ type Tx struct {
 	conn *sql.Conn
 	now  time.Time
 
-	tail logTail
+	tail *logTail // of a transaction that writes
 	// protected tells that what is written now can be undone by itself: it has
 	// a savepoint, or the transaction to itself.
 	protected bool

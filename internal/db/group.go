@@ -77,7 +77,8 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 		return classify("beginning a transaction", err)
 	}
 	defer end(conn)
-	t := &Tx{ctx: ctx, conn: conn, now: d.now().UTC()}
+	defer d.tail.empty()
+	t := &Tx{ctx: ctx, conn: conn, now: d.now().UTC(), tail: &d.tail}
 	if len(changes) == 1 {
 		t.protected = true
 		if changes[0].run(t); changes[0].failed() {

@@ -2,8 +2,10 @@ package db
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -19,10 +21,29 @@ import (
 
 // logTail is what a transaction adds to the log. It is written at the end of
 // the transaction, for all the changes that share it at once: a value that is
-// read costs a part of a statement.
+// read costs a part of a statement. Its memory serves one transaction after the
+// other.
 type logTail struct {
 	entries []audit.Entry
 	uses    []use
+
+	values []driver.NamedValue // of the statements that write it
+	hashes []tlog.Hash
+}
+
+// maxTail is how many entries a tail keeps memory for.
+const maxTail = 1024
+
+// empty forgets everything, for the next transaction.
+func (l *logTail) empty() {
+	if cap(l.entries) > maxTail {
+		*l = logTail{}
+		return
+	}
+	clear(l.entries)
+	clear(l.uses)
+	clear(l.values)
+	l.entries, l.uses, l.values, l.hashes = l.entries[:0], l.uses[:0], l.values[:0], l.hashes[:0]
 }
 
 // use is the last use of a row in a transaction.
@@ -45,7 +66,7 @@ func (t *Tx) Touch(id int64, by string) {
 }
 
 // mark is where the tail of a transaction ends, to go back to.
-func (l logTail) mark() (entries, uses int) { return len(l.entries), len(l.uses) }
+func (l *logTail) mark() (entries, uses int) { return len(l.entries), len(l.uses) }
 
 func (l *logTail) cut(entries, uses int) {
 	l.entries, l.uses = l.entries[:entries], l.uses[:uses]
@@ -64,9 +85,7 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 	if err != nil {
 		return logEnd{}, err
 	}
-	end, err = t.append(end, t.tail.entries)
-	t.tail.entries = nil
-	return end, err
+	return t.append(end, t.tail.entries)
 }
 
 // writeUses updates each used row once.
@@ -82,7 +101,6 @@ func (t *Tx) writeUses() error {
 			return classify("recording the use of a secret", err)
 		}
 	}
-	t.tail.uses = nil
 	return nil
 }
 
@@ -147,27 +165,36 @@ func logColumns() string { return strings.Join(LogColumns(), ", ") }
 // append writes entries and the hashes that they add to the tree.
 func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 	first := audit.FirstIndex(end.tree.Size())
-	width := len(LogColumns())
-	values, hashes := make([]any, 0, len(entries)*width), make([]tlog.Hash, 0, 2*len(entries))
+	values, hashes := t.tail.values[:0], t.tail.hashes[:0]
 	for _, e := range entries {
 		var salt [audit.SaltSize]byte
 		rand.Read(salt[:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
 		end.leaf = e.Leaf(salt)
 		hashes = end.tree.Append(hashes, end.leaf)
-		values = append(values, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
+		values = appendRow(values, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
 			orNull(e.RequestID), orNull(e.Remote), salt[:], bytes.Clone(end.leaf[:]))
 	}
-	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", width, values); err != nil {
+	t.tail.values, t.tail.hashes = values, hashes
+	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", len(LogColumns()), values); err != nil {
 		return logEnd{}, classify("writing the log", err)
 	}
 	values = values[:0]
 	for i := range hashes {
-		values = append(values, first+int64(i), hashes[i][:])
+		values = appendRow(values, first+int64(i), hashes[i][:])
 	}
+	t.tail.values = values
 	err := t.insert("insert into datasette_secrets_log_hashes (id, hash) values ", 2, values)
 	return end, classify("writing the hashes of the log", err)
+}
+
+// appendRow adds the columns of one row.
+func appendRow(values []driver.NamedValue, columns ...driver.Value) []driver.NamedValue {
+	for _, column := range columns {
+		values = append(values, driver.NamedValue{Value: column})
+	}
+	return values
 }
 
 // maxTuples is how many rows one statement inserts.
@@ -175,16 +202,26 @@ const maxTuples = 64
 
 // insert adds rows of so many columns each, all in values. The statements that
 // follow into have 1, 2, 4 … rows: of these there are so few that all stay
-// prepared.
-func (t *Tx) insert(into string, width int, values []any) error {
-	for len(values) > 0 {
-		rows := min(maxTuples, 1<<(bits.Len(uint(len(values)/width))-1))
-		if err := t.exec(into+tuples(rows, width), values[:rows*width]...); err != nil {
-			return err
-		}
-		values = values[rows*width:]
+// prepared. They go to the driver past database/sql, which would copy all the
+// values once more.
+func (t *Tx) insert(into string, width int, values []driver.NamedValue) error {
+	if err := t.protect(); err != nil {
+		return err
 	}
-	return nil
+	return t.conn.Raw(func(c any) error {
+		for len(values) > 0 {
+			rows := min(maxTuples, 1<<(bits.Len(uint(len(values)/width))-1))
+			some := values[:rows*width]
+			for i := range some {
+				some[i].Ordinal = i + 1
+			}
+			if _, err := c.(driver.ExecerContext).ExecContext(context.WithoutCancel(t.ctx), into+tuples(rows, width), some); err != nil {
+				return err
+			}
+			values = values[len(some):]
+		}
+		return nil
+	})
 }
 
 // tuples is n times "(?, …)", with this many parameters each.
