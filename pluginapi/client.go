@@ -21,6 +21,7 @@ type hostClient struct {
 	config  pluginpb.ConfigurationClient
 	logger  *slog.Logger
 
+	sharing  sharing
 	cache    cache
 	lifetime context.Context // of the plugin
 	follow   sync.Once       // lets the cache know of changes, from the first value that may be kept
@@ -45,7 +46,7 @@ func (h *hostClient) GetSecret(ctx context.Context, name, actorID string) (Value
 		return value, nil
 	}
 	ticket := h.cache.ticket()
-	response, err := h.secrets.GetSecret(ctx, &pluginpb.GetSecretRequest{Name: name, ActorId: on.id, ActorToken: on.token})
+	response, err := h.fetch(ctx, name, on)
 	if err != nil {
 		return Value{}, fmt.Errorf("getting secret %q: %w", name, pluginwire.FromStatus(err))
 	}

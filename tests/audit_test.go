@@ -283,3 +283,32 @@ func TestAuditFindsAnOlderDatabase(t *testing.T) {
 		t.Errorf("with a head: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }
+
+// Calls of a plugin at once share requests and transactions, and each of them is
+// an entry of the log: none is missing, and none is there twice.
+func TestUsesAtOnceAreEachRecorded(t *testing.T) {
+	t.Parallel()
+	const callers, calls = 64, 1280
+	for _, mode := range []string{"durable", "relaxed"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			dir, probe := t.TempDir(), harness.NewProbe(t, "KEY")
+			host := harness.Start(t, harness.Options{Dir: dir, Args: append([]string{
+				"--internal", "internal.db", "-s", "permissions.manage-secrets.id", "root", "-s", "plugins.datasette-secrets.audit", mode,
+			}, probe.Args...)})
+			if r := host.SetSecret(t, "KEY", "hunter2", "", secrets.NewActor("root")); r.StatusCode != 302 {
+				t.Fatalf("%d %s", r.StatusCode, r.Text)
+			}
+			if done := probe.Pace(t, "get", "KEY", callers, calls); done.Calls != calls {
+				t.Fatalf("%d calls were answered", done.Calls)
+			}
+			found := audited(t, dir, "export", "--name", "KEY", "--action", "get", "--plugin", "probe", "--allowed")
+			if n := strings.Count(found.Stdout, "\n"); found.Code != 0 || n != 1+calls { // the probe calls once by itself first
+				t.Errorf("%d entries, want %d (%d, %s)", n, 1+calls, found.Code, found.Stderr)
+			}
+			if r := audited(t, dir, "verify"); r.Code != 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}

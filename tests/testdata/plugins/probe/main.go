@@ -146,7 +146,10 @@ func (q question) get(ctx context.Context, host pluginapi.Host, a *answer) error
 	}
 	a.Value = value.Reveal()
 	return q.repeat(a, func() error {
-		_, err := host.GetSecret(ctx, q.Name, q.Actor)
+		value, err := host.GetSecret(ctx, q.Name, q.Actor)
+		if err == nil && value.Reveal() != a.Value {
+			return errors.New("another value came than before")
+		}
 		return err
 	})
 }
