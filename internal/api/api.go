@@ -59,12 +59,13 @@ type Config struct {
 // site is the handler's state.
 type site struct {
 	Config
-	base     string // Prefix below base_url, without its last slash
+	bases    []string // what the paths of the table stand below
+	rows     []route
+	headers  []header
 	instance string // names this process in ETags of what cannot change while it runs
 	rates    rates
 	lockout  lockout
 	journal  journal
-	router   http.Handler
 }
 
 // Handler returns the handler of the API.
@@ -82,14 +83,16 @@ func Handler(cfg Config) http.Handler {
 		cfg.Observe = func(string, int, time.Duration) {}
 	}
 	s := &site{
-		Config:   cfg,
-		base:     strings.TrimSuffix(cfg.BaseURL, "/") + strings.TrimSuffix(Prefix, "/") + "/v1",
+		Config: cfg,
+		// Both forms are served, as pages are.
+		bases:    []string{strings.TrimSuffix(cfg.BaseURL, "/") + Prefix + "v1", Prefix + "v1"},
+		headers:  headers(),
 		instance: rand.Text()[:13],
 		rates:    newRates(cfg.Rate, cfg.Now),
 		lockout:  newLockout(cfg.Now),
 		journal:  newJournal(cfg.Now),
 	}
-	s.router = s.routes()
+	s.rows = s.labelled()
 	return s
 }
 

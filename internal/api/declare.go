@@ -38,7 +38,7 @@ func newDeclarationJSON(d secrets.Declaration) declarationJSON {
 
 // declarations answers with what a client declared.
 func (s *site) declarations(w http.ResponseWriter, r *request) error {
-	if _, err := r.query(); err != nil {
+	if _, err := r.query(""); err != nil {
 		return err
 	}
 	declared, err := s.Vault.Declared(r.caller)
@@ -70,7 +70,7 @@ func (s *site) declareMore(w http.ResponseWriter, r *request) error { return s.d
 // declareAll says which secrets a client needs, instead of or beside what it
 // said before.
 func (s *site) declareAll(w http.ResponseWriter, r *request, more bool) error {
-	if _, err := r.query(); err != nil {
+	if _, err := r.query(""); err != nil {
 		return err
 	}
 	var body struct {

@@ -61,11 +61,10 @@ func (s *site) events(w http.ResponseWriter, r *request) error {
 
 // watch begins to look for changes of what the request names.
 func (s *site) watch(r *request) (*vault.Watcher, error) {
-	values, err := r.query("name")
+	names, err := r.query("name")
 	if err != nil {
 		return nil, err
 	}
-	names := values["name"]
 	if len(names) > vault.MaxBatch {
 		return nil, fmt.Errorf("%w: %d names are given, at most %d are allowed", secrets.ErrInvalid, len(names), vault.MaxBatch)
 	}

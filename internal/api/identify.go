@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -22,16 +21,12 @@ func (s *site) identify(r *request) error {
 		return err
 	}
 	client, err := s.Vault.ClientOf(token)
-	if wait := s.lockout.wait(r.caller.Remote); wait > 0 && (err != nil || !s.lockout.isKnown(r.caller.Remote, client)) {
+	if wait := s.lockout.shown(r.addr, client, err == nil); wait > 0 {
 		return lockedOut(wait)
 	}
 	if err != nil {
-		if wait := s.lockout.guessed(r.caller.Remote); wait > 0 {
-			return lockedOut(wait)
-		}
 		return &problem{codeInvalidToken, reason(err)}
 	}
-	s.lockout.right(r.caller.Remote, client)
 	r.caller.Client, r.token = client, token
 	s.Vault.NoteClient(r.Context(), client)
 	return nil
@@ -46,10 +41,14 @@ func lockedOut(wait time.Duration) error {
 
 // bearer is the token of a request.
 func bearer(r *http.Request) (string, error) {
-	if len(r.Header.Values("Authorization")) > 1 {
+	headers := r.Header["Authorization"]
+	if len(headers) > 1 {
 		return "", fmt.Errorf("%w: the header Authorization is there more than once", secrets.ErrInvalid)
 	}
-	header := r.Header.Get("Authorization")
+	header := ""
+	if len(headers) == 1 {
+		header = headers[0]
+	}
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
 		return "", &problem{codeNoToken, "send a client token: Authorization: Bearer dssc_…"}
@@ -64,10 +63,10 @@ func reason(err error) string {
 
 // isLocal reports whether a request came over a unix socket, or from this
 // machine.
-func isLocal(r *http.Request) bool {
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+func isLocal(r *request) bool {
+	if r.addr.Unmap().IsLoopback() {
 		return true
 	}
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && addr.Addr().Unmap().IsLoopback()
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && local.Network() == "unix"
 }

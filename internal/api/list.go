@@ -17,7 +17,7 @@ type clientJSON struct {
 
 // client tells a client who it is.
 func (s *site) client(w http.ResponseWriter, r *request) error {
-	if _, err := r.query(); err != nil {
+	if _, err := r.query(""); err != nil {
 		return err
 	}
 	self, err := s.Vault.Self(r.caller)

@@ -22,11 +22,14 @@ type lockout struct {
 	now func() time.Time
 
 	mu    *sync.Mutex
-	wrong map[string]*guesses  // by address
-	known map[knownClient]bool // let in before
+	wrong map[netip.Addr]*guesses // by network
+	known map[knownClient]bool    // let in before
 }
 
-type knownClient struct{ address, client string }
+type knownClient struct {
+	address netip.Addr
+	client  string
+}
 
 type guesses struct {
 	count   int
@@ -36,57 +39,55 @@ type guesses struct {
 }
 
 func newLockout(now func() time.Time) lockout {
-	return lockout{now: now, mu: new(sync.Mutex), wrong: map[string]*guesses{}, known: map[knownClient]bool{}}
+	return lockout{now: now, mu: new(sync.Mutex), wrong: map[netip.Addr]*guesses{}, known: map[knownClient]bool{}}
 }
 
 // network is what counts as one address: of IPv6, what one household has.
-func network(remote string) string {
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		return remote // a unix socket
-	}
+func network(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
-	if addr.Is4() {
-		return addr.String()
+	if !addr.Is6() {
+		return addr
 	}
 	prefix, _ := addr.Prefix(64) // an IPv6 address has that many bits
-	return prefix.String()
+	return prefix.Addr()
+}
+
+// shown notes that a token was shown from an address, which was that of a client
+// or wrong. It returns for how long it does not count because the address is
+// locked out, perhaps by this one; 0 if it is not.
+func (l lockout) shown(addr netip.Addr, client string, right bool) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	address := network(addr)
+	known := right && l.known[knownClient{address, client}]
+	if known {
+		return 0
+	}
+	if wait := l.wait(address); wait > 0 {
+		return wait
+	}
+	if !right {
+		return l.guessed(address)
+	}
+	if len(l.known) >= maxAddresses {
+		clear(l.known) // they are let in again at their next request, unless somebody guesses now
+	}
+	l.known[knownClient{address, client}] = true
+	return 0
 }
 
 // wait is how long an address is locked out still; 0 if it is not.
-func (l lockout) wait(remote string) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if g := l.wrong[network(remote)]; g != nil {
+func (l lockout) wait(address netip.Addr) time.Duration {
+	if g := l.wrong[address]; g != nil {
 		return max(0, g.until.Sub(l.now()))
 	}
 	return 0
 }
 
-// isKnown reports whether a client was let in from an address before.
-func (l lockout) isKnown(remote, client string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.known[knownClient{network(remote), client}]
-}
-
-// right notes that a client was let in.
-func (l lockout) right(remote, client string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := knownClient{network(remote), client}
-	if !l.known[key] && len(l.known) >= maxAddresses {
-		clear(l.known) // they are let in again at their next request, unless somebody guesses now
-	}
-	l.known[key] = true
-}
-
 // guessed notes a wrong token, and returns for how long the address is locked
 // out by it; 0 if it is not.
-func (l lockout) guessed(remote string) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now, address := l.now(), network(remote)
+func (l lockout) guessed(address netip.Addr) time.Duration {
+	now := l.now()
 	g := l.wrong[address]
 	if g == nil {
 		l.forget(now)

@@ -10,12 +10,12 @@ import (
 // different ways.
 func (s *site) plain(r *request) error {
 	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		if r.Header.Get(name) != "" {
+		if len(r.Header[name]) > 0 && r.Header[name][0] != "" {
 			return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
-		if len(r.Header.Values(name)) > 1 {
+		if len(r.Header[name]) > 1 {
 			return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *site) secure(r *request) bool {
 	if r.TLS != nil || s.TLS {
 		return true
 	}
-	return isLocal(r.Request)
+	return isLocal(r)
 }
 
 // errTooLarge and its neighbours are what this package refuses by itself.

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
-
-	"github.com/gorilla/mux"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
@@ -24,14 +23,19 @@ const maxActor = 200
 // request is an HTTP request and what is known about it.
 type request struct {
 	*http.Request
-	id     string         // of this host's own making: one that is sent could be another's
-	caller secrets.Caller // who asks
-	token  string         // that says so
-	limit  int64          // bytes of the body
+	id      string         // of this host's own making: one that is sent could be another's
+	segment string         // of the path, as it was sent, where the table has {name}
+	addr    netip.Addr     // that sent it; the zero Addr for a unix socket
+	caller  secrets.Caller // who asks
+	token   string         // that says so
+	limit   int64          // bytes of the body
 }
 
-func newRequest(hr *http.Request) *request {
-	r := &request{Request: hr, id: rand.Text()[:13]}
+func newRequest(hr *http.Request, segment string) *request {
+	r := &request{Request: hr, id: rand.Text()[:13], segment: segment}
+	if addr, err := netip.ParseAddrPort(hr.RemoteAddr); err == nil {
+		r.addr = addr.Addr()
+	}
 	r.caller.RequestID, r.caller.Remote = r.id, remote(hr)
 	return r
 }
@@ -48,24 +52,31 @@ func remote(r *http.Request) string {
 
 // name is the name of the secret in the path, decoded once.
 func (r *request) name() (string, error) {
-	name, err := url.PathUnescape(mux.Vars(r.Request)["name"])
+	name, err := url.PathUnescape(r.segment)
 	if err != nil || !utf8.ValidString(name) {
 		return "", fmt.Errorf("%w: the name in the path is not percent-encoded UTF-8", secrets.ErrInvalid)
 	}
 	return name, nil
 }
 
-// query returns the parameters of the address, of which only those that are
-// known may be there.
-func (r *request) query(known ...string) (url.Values, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the query of the address cannot be read", secrets.ErrInvalid)
-	}
-	for key := range values {
-		if !slices.Contains(known, key) {
+// query returns the values of the one parameter that the address may have; with
+// the name "" it may have none.
+func (r *request) query(known string) (values []string, err error) {
+	for rest := r.URL.RawQuery; rest != ""; {
+		var pair string
+		if pair, rest, _ = strings.Cut(rest, "&"); pair == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		key, badKey := url.QueryUnescape(key)
+		value, badValue := url.QueryUnescape(value)
+		if badKey != nil || badValue != nil || strings.Contains(pair, ";") {
+			return nil, fmt.Errorf("%w: the query of the address cannot be read", secrets.ErrInvalid)
+		}
+		if known == "" || key != known {
 			return nil, fmt.Errorf("%w: the address has a parameter that is not known here", secrets.ErrInvalid)
 		}
+		values = append(values, value)
 	}
 	return values, nil
 }
@@ -73,13 +84,9 @@ func (r *request) query(known ...string) (url.Values, error) {
 // forActor adds the actor to the caller that the parameter of that name means.
 // It is the client's word, no more.
 func (r *request) forActor() error {
-	values, err := r.query("actor")
-	if err != nil {
+	ids, err := r.query("actor")
+	if err != nil || ids == nil {
 		return err
-	}
-	ids, given := values["actor"]
-	if !given {
-		return nil
 	}
 	if len(ids) != 1 || ids[0] == "" || utf8.RuneCountInString(ids[0]) > maxActor || !utf8.ValidString(ids[0]) {
 		return fmt.Errorf("%w: the parameter actor should be there once, with 1 to %d characters", secrets.ErrInvalid, maxActor)
@@ -109,8 +116,9 @@ const jsonType = "application/json"
 // there is nobody to tell.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	if contentType != "" {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		h := w.Header()
+		h["Content-Type"] = []string{contentType}
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
@@ -118,7 +126,7 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 
 // guard turns a panic into an error. What was panicked with is logged only when
 // it is the runtime's own: anything else might hold a value.
-func (s *site) guard(w http.ResponseWriter, r *request, row route) (err error) {
+func (s *site) guard(w http.ResponseWriter, r *request, row *route) (err error) {
 	defer func() {
 		switch v := recover().(type) {
 		case nil:

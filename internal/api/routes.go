@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/gorilla/mux"
 )
 
 // handler answers one request, or returns an error and writes nothing.
@@ -14,7 +12,8 @@ type handler func(w http.ResponseWriter, r *request) error
 
 // route is one row of the table of addresses.
 type route struct {
-	path    string // as openapi.json has it
+	path    string // as openapi.json has it; {name} is one segment that is not empty
+	label   string // in the log of the host and its figures
 	open    bool   // for everybody, without a token
 	methods []method
 }
@@ -37,7 +36,7 @@ const (
 // table is every address of the API.
 func (s *site) table() []route {
 	return []route{
-		// First, because it is asked most and they are tried one after the other.
+		// First, because it is asked most: they are compared one after the other.
 		{path: "/secrets/{name}", methods: []method{
 			{"GET", s.read, 0}, {"POST", s.write, maxNewValue}, {"DELETE", s.delete, 0},
 		}},
@@ -64,56 +63,102 @@ func Routes() []string {
 	return all
 }
 
-// routes matches the escaped path, unchanged: decoding or cleaning it would
-// make other names of it.
-func (s *site) routes() http.Handler {
-	m := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	for _, row := range s.table() {
-		path := strings.ReplaceAll(row.path, "{name}", "{name:[^/]+}")
-		m.Handle(s.base+path, s.handle(row))
-		if s.base != Prefix+"v1" { // both forms are served, as pages are
-			m.Handle(Prefix+"v1"+path, s.handle(row))
+// labelled is the table with the labels of its rows.
+func (s *site) labelled() []route {
+	all := s.table()
+	for i := range all {
+		all[i].label = "api " + all[i].path
+	}
+	return all
+}
+
+// find returns the row of an escaped path, and the segment that is its {name}.
+// The path is taken as it was sent: decoding or cleaning it would make other
+// names of it.
+func (s *site) find(path string) (row route, name string) {
+	for _, base := range s.bases {
+		rest, below := strings.CutPrefix(path, base)
+		if !below {
+			continue
+		}
+		for _, row := range s.rows {
+			if name, ok := row.match(rest); ok {
+				return row, name
+			}
 		}
 	}
-	m.NotFoundHandler = s.handle(route{path: "none", methods: nil})
-	return m
+	return route{label: "api none"}, ""
+}
+
+// match reports whether a path is that of the row, and which segment its {name}
+// is, if it has one.
+func (r *route) match(path string) (name string, ok bool) {
+	before, after, named := strings.Cut(r.path, "{name}")
+	if !named {
+		return "", path == r.path
+	}
+	name, ok = strings.CutPrefix(path, before)
+	if !ok {
+		return "", false
+	}
+	name, ok = strings.CutSuffix(name, after)
+	if !ok || name == "" || strings.Contains(name, "/") {
+		return "", false
+	}
+	return name, true
 }
 
 // ServeHTTP implements http.Handler.
-func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	s.router.ServeHTTP(w, r)
+func (s *site) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
+	began := time.Now()
+	row, name := s.find(hr.URL.EscapedPath())
+	a := &answer{ResponseWriter: w}
+	r := newRequest(hr, name)
+	s.setHeaders(a.Header(), r)
+	defer func() { s.observed(a, r, &row, time.Since(began)) }() // also of a connection that is cut off
+	if err := s.guard(a, r, &row); err != nil {
+		s.fail(a, r, err)
+	}
 }
 
-// handle answers the requests to one address.
-func (s *site) handle(row route) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		began := time.Now()
-		a := &answer{ResponseWriter: w}
-		r := newRequest(hr)
-		a.Header().Set("X-Request-Id", r.id)
-		defer func() { s.observed(a, r, row, time.Since(began)) }() // also of a connection that is cut off
-		if err := s.guard(a, r, row); err != nil {
-			s.fail(a, r, err)
-		}
-	})
+// setHeaders sets what every answer has. The lists are shared by all of them:
+// http.Header replaces a list, and changes none.
+func (s *site) setHeaders(h http.Header, r *request) {
+	for _, header := range s.headers {
+		h[header.name] = header.values
+	}
+	h["X-Request-Id"] = []string{r.id}
+}
+
+// header is one of an answer, its name in canonical form.
+type header struct {
+	name   string
+	values []string
+}
+
+// headers are those of every answer.
+func headers() []header {
+	return []header{
+		{"Cache-Control", []string{"no-store"}},
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+		{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+	}
 }
 
 // observed tells about a request that has ended. The log gets the row of the
 // table, for a path may hold anything.
-func (s *site) observed(a *answer, r *request, row route, took time.Duration) {
-	route := "api " + row.path
-	s.Observe(route, a.status, took)
-	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", r.id), slog.String("method", r.Method), slog.String("route", route),
+func (s *site) observed(a *answer, r *request, row *route, took time.Duration) {
+	s.Observe(row.label, a.status, took)
+	if !s.Log.Enabled(r.Context(), slog.LevelDebug) {
+		return
+	}
+	s.Log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("request", r.id), slog.String("method", r.Method), slog.String("route", row.label),
 		slog.String("client", r.caller.Client), slog.Int("status", a.status), slog.Int64("us", took.Microseconds()), slog.String("remote", r.caller.Remote))
 }
 
 // serve does what stands before every handler, and calls it.
-func (s *site) serve(w http.ResponseWriter, r *request, row route) error {
+func (s *site) serve(w http.ResponseWriter, r *request, row *route) error {
 	if !row.open {
 		if err := s.identify(r); err != nil {
 			return err
