@@ -126,19 +126,19 @@ func (p *Policy) Consider(actor secrets.Actor, action string) []Finding {
 	if a.Name == ViewInstance {
 		rules = append(rules, p.allow)
 	}
-	return p.findings(actor, a, rules...)
+	return p.findings(nil, actor, a, rules...)
 }
 
-// findings is what some rules say of an actor whom they take for granted, and
-// after them what holds for every action; the most telling first.
-func (p *Policy) findings(actor secrets.Actor, a Action, rules ...rule) []Finding {
-	all := make([]Finding, 0, len(rules)+3)
+// findings adds to all what some rules say of an actor whom they take for
+// granted, and after them what holds for every action; the most telling first.
+func (p *Policy) findings(all []Finding, actor secrets.Actor, a Action, rules ...rule) []Finding {
+	before := len(all)
 	for _, r := range rules {
 		if r.block != nil {
 			all = append(all, r.finding(actor))
 		}
 	}
-	byDefault := a.Default && !p.defaultDeny && len(all) == 0
+	byDefault := a.Default && !p.defaultDeny && len(all) == before
 	if p.root && actor["id"] == "root" {
 		all = append(all, Finding{Verdict: Allows, Place: rootFlag, Rule: "root is allowed everything, because of --root"})
 	}

@@ -79,21 +79,20 @@ func secretActions() []string {
 	return names
 }
 
-// ConsiderUse is what each rule has to say on whether a secret may be used on
-// behalf of a caller's actor. Whether the caller's program may have it is for
+// ConsiderUse adds to all what each rule has to say on whether a secret may be
+// used on behalf of a caller's actor. Whether the caller's program may have it is for
 // [Policy.ConsiderProgram].
-func (p *Policy) ConsiderUse(caller secrets.Caller, name string) []Finding {
+func (p *Policy) ConsiderUse(all []Finding, caller secrets.Caller, name string) []Finding {
 	a, _ := find(DatasetteSecret)
 	r := p.secrets[name].use
 	if r.block == nil {
 		r = p.permissions[a.Name]
 	}
 	if caller.Actor == nil || p.believes(caller.Proof) {
-		return p.findings(caller.Actor, a, r)
+		return p.findings(all, caller.Actor, a, r)
 	}
 	// Of this actor there is a word only. What the rules say of everybody holds
 	// for it, and what they say of an actor does not.
-	var all []Finding
 	if r.block != nil {
 		all = append(all, r.finding(caller.Actor))
 	} else if a.Default && !p.defaultDeny {
@@ -130,13 +129,13 @@ func (p *Policy) believes(proof secrets.Proof) bool {
 	return false
 }
 
-// ConsiderProgram is what the lists of a secret have to say on whether the
-// caller's plugin or client may have it, whatever was granted. Without a list
+// ConsiderProgram adds to all what the lists of a secret have to say on whether
+// the caller's plugin or client may have it, whatever was granted. Without a list
 // they say nothing.
-func (p *Policy) ConsiderProgram(caller secrets.Caller, name string) []Finding {
+func (p *Policy) ConsiderProgram(all []Finding, caller secrets.Caller, name string) []Finding {
 	s := p.secrets[name]
 	if !s.listed {
-		return nil
+		return all
 	}
 	list, kind, program := s.plugins, "plugin", caller.Plugin
 	if program == "" {
@@ -144,12 +143,12 @@ func (p *Policy) ConsiderProgram(caller secrets.Caller, name string) []Finding {
 	}
 	place := s.path + "." + kind + "s"
 	if program != "" && slices.Contains(list, program) {
-		return []Finding{{Verdict: Passes, Place: place, Rule: fmt.Sprintf("%s names the %s %s", place, kind, program)}}
+		return append(all, Finding{Verdict: Passes, Place: place, Rule: fmt.Sprintf("%s names the %s %s", place, kind, program)})
 	}
-	return []Finding{{
+	return append(all, Finding{
 		Verdict: Denies, Place: place, Turn: "if it named " + program,
 		Rule: fmt.Sprintf("%s does not name the %s %s", place, kind, program),
-	}}
+	})
 }
 
 // ConsiderManage is what each rule has to say on whether an actor may see and
@@ -160,7 +159,7 @@ func (p *Policy) ConsiderManage(actor secrets.Actor, name string) []Finding {
 	if r.block == nil {
 		r = p.permissions[a.Name]
 	}
-	return p.findings(actor, a, r)
+	return p.findings(nil, actor, a, r)
 }
 
 // ManagesAny answers whether an actor may manage secrets, all or some, and by

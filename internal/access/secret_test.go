@@ -31,9 +31,9 @@ func (s situation) consider(t testing.TB) []access.Finding {
 	case access.DatasetteSecret:
 		var all []access.Finding
 		if s.caller.Plugin != "" || s.caller.Client != "" {
-			all = p.ConsiderProgram(s.caller, "KEY")
+			all = p.ConsiderProgram(nil, s.caller, "KEY")
 		}
-		return append(all, p.ConsiderUse(s.caller, "KEY")...)
+		return p.ConsiderUse(all, s.caller, "KEY")
 	case access.ManageSecrets:
 		return p.ConsiderManage(s.caller.Actor, "KEY")
 	}
@@ -295,7 +295,7 @@ func TestRulesAreCopied(t *testing.T) {
 	told[0], plugins[0] = "demo", "demo"
 	block["id"].([]any)[0] = "bob"
 	block["name"] = "*"
-	findings := append(p.ConsiderProgram(s.caller, "KEY"), p.ConsiderUse(s.caller, "KEY")...)
+	findings := p.ConsiderUse(p.ConsiderProgram(nil, s.caller, "KEY"), s.caller, "KEY")
 	if findings[0].Verdict != access.Denies || findings[1].Verdict != access.Denies {
 		t.Errorf("the policy changed: %+v", findings)
 	}

@@ -53,7 +53,7 @@ func (s *site) read(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if unchanged {
-		w.Header().Set("ETag", tag)
+		w.Header().Set("Etag", tag)
 		write(w, http.StatusNotModified, "", nil)
 		return nil
 	}
@@ -66,7 +66,7 @@ func (s *site) read(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	if tag := s.etagOf(found.Source, found.Version); tag != "" {
-		w.Header().Set("ETag", tag)
+		w.Header().Set("Etag", tag)
 	}
 	write(w, http.StatusOK, jsonType, encode(v))
 	return nil

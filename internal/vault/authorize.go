@@ -86,7 +86,8 @@ func (v *Vault) authorizeChange(caller secrets.Caller, name string) (reason stri
 // authorizeUse allows a program to use a secret that is for it, on behalf of
 // its caller's actor, whether or not there is one.
 func (v *Vault) authorizeUse(caller secrets.Caller, name string) (reason string, err error) {
-	all := v.considerUse(caller, name)
+	var space [4]access.Finding // spares an allocation
+	all := v.considerUse(space[:0], caller, name)
 	if d := access.Conclude(access.DatasetteSecret, all); d.Allowed && d.Place == "" {
 		return grantOf(caller), nil // which says more than that no rule forbids it
 	}
@@ -101,33 +102,34 @@ func grantOf(caller secrets.Caller) string {
 	return "granted to this plugin"
 }
 
-func (v *Vault) considerUse(caller secrets.Caller, name string) []access.Finding {
-	return append(v.considerProgram(caller, name), v.policy.ConsiderUse(caller, name)...)
+// considerUse adds to all what speaks for and against the caller's use of a
+// secret.
+func (v *Vault) considerUse(all []access.Finding, caller secrets.Caller, name string) []access.Finding {
+	return v.policy.ConsiderUse(v.considerProgram(all, caller, name), caller, name)
 }
 
 // MayHave reports whether a program may use a secret at all, whoever is its
 // caller's actor: that is enough to be told whether the secret is set. It leaves
 // no trace.
 func (v *Vault) MayHave(caller secrets.Caller, name string) bool {
-	return access.Refused(v.considerProgram(caller, name)) == nil
+	return access.Refused(v.considerProgram(nil, caller, name)) == nil
 }
 
 // leftOut reports whether a secret's lists leave a plugin or client out.
 func (v *Vault) leftOut(holder, secret string) bool {
-	return access.Refused(v.policy.ConsiderProgram(callerOf(holder), secret)) != nil
+	return access.Refused(v.policy.ConsiderProgram(nil, callerOf(holder), secret)) != nil
 }
 
-// considerProgram is what speaks for and against the caller's plugin or client:
-// that it declared the secret, that the secret's lists do not leave it out, and
-// that an administrator approved it.
-func (v *Vault) considerProgram(caller secrets.Caller, name string) []access.Finding {
+// considerProgram adds to all what speaks for and against the caller's plugin or
+// client: that it declared the secret, that the secret's lists do not leave it
+// out, and that an administrator approved it.
+func (v *Vault) considerProgram(all []access.Finding, caller secrets.Caller, name string) []access.Finding {
 	if caller.Client != "" {
-		return append([]access.Finding{v.considerClient(caller, name)}, v.policy.ConsiderProgram(caller, name)...)
+		return v.policy.ConsiderProgram(append(all, v.considerClient(caller, name)), caller, name)
 	}
 	if caller.Plugin == "" || isClient(caller.Plugin) {
-		return []access.Finding{{Verdict: access.Denies, Rule: "only plugins and clients read values"}}
+		return append(all, access.Finding{Verdict: access.Denies, Rule: "only plugins and clients read values"})
 	}
-	all := make([]access.Finding, 0, 8)
 	if v.declarations.Load().declaredBy(caller.Plugin, name) {
 		all = append(all, access.Finding{Verdict: access.Passes, Rule: "this plugin declared the secret"})
 	} else {
@@ -136,7 +138,7 @@ func (v *Vault) considerProgram(caller secrets.Caller, name string) []access.Fin
 			Place: "the plugin " + caller.Plugin, Turn: "if it declared the secret",
 		})
 	}
-	all = append(all, v.policy.ConsiderProgram(caller, name)...)
+	all = v.policy.ConsiderProgram(all, caller, name)
 	if v.granted(caller.Plugin, Request{RequestSecret, name}) {
 		return append(all, access.Finding{Verdict: access.Passes, Rule: grantOf(caller)})
 	}

@@ -146,8 +146,8 @@ func (all *approvals) declaredByClients() map[string][]secrets.Declaration {
 // ErrDenied, and their texts may be told to whoever sent the token. It answers
 // from memory.
 func (v *Vault) ClientOf(token string) (client string, err error) {
-	if err := CheckClientToken(token); err != nil {
-		return "", err
+	if len(token) != clientTokenLength {
+		return "", unknownToken(token) // unhashed, for it may be long
 	}
 	hash := clientTokenHash(sha256.Sum256([]byte(token)))
 	// How long finding it takes says something about the hashes that are kept,
@@ -157,15 +157,23 @@ func (v *Vault) ClientOf(token string) (client string, err error) {
 	row := all.clients.rows[name]
 	current := subtle.ConstantTimeCompare(row.TokenHash, hash[:]) == 1
 	before := subtle.ConstantTimeCompare(row.PreviousHash, hash[:]) == 1
-	switch now := v.now().UTC().Format(time.DateTime); {
+	switch {
 	case !known || !current && !before:
-		return "", fmt.Errorf("%w: this client token is unknown, or was revoked", secrets.ErrDenied)
-	case !current && row.PreviousUntil <= now:
+		return "", unknownToken(token)
+	case !current && row.PreviousUntil <= v.nowText():
 		return "", fmt.Errorf("%w: this client token was replaced by another", secrets.ErrDenied)
-	case expired(row, now):
+	case v.expired(row):
 		return "", fmt.Errorf("%w: this client token expired at %s UTC; an administrator can make another with: datasette-secrets client rotate", secrets.ErrDenied, row.ExpiresAt)
 	}
 	return name, nil
+}
+
+// unknownToken says why a token is nobody's.
+func unknownToken(token string) error {
+	if err := CheckClientToken(token); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: this client token is unknown, or was revoked", secrets.ErrDenied)
 }
 
 // authorizeClient allows a client to use a secret that it was granted, whether
@@ -178,7 +186,7 @@ func (v *Vault) authorizeClient(caller secrets.Caller, name string) (reason stri
 		return refuse(secrets.ErrDenied, "nobody is a plugin and a client at once")
 	case !known || row.RevokedAt != "":
 		return refuse(secrets.ErrDenied, "there is no such client, or it was revoked")
-	case expired(row, v.now().UTC().Format(time.DateTime)):
+	case v.expired(row):
 		return refuse(secrets.ErrDenied, "the client's token expired")
 	}
 	switch all.plugins[clientHolder(caller.Client)].states[Request{RequestSecret, name}] {
@@ -190,8 +198,14 @@ func (v *Vault) authorizeClient(caller secrets.Caller, name string) (reason stri
 	return secrets.ErrNotApproved.Error(), secrets.ErrNotApproved
 }
 
-// expired reports whether a client's tokens have come to their end. Times in
-// the file are texts that sort as times do.
+// nowText is the time as the file has times: texts that sort as times do.
+func (v *Vault) nowText() string { return v.now().UTC().Format(time.DateTime) }
+
+// expired reports whether a client's tokens have come to their end by now. Most
+// have none.
+func (v *Vault) expired(row db.Client) bool { return row.ExpiresAt != "" && expired(row, v.nowText()) }
+
+// expired reports whether a client's tokens have come to their end.
 func expired(row db.Client, now string) bool { return row.ExpiresAt != "" && row.ExpiresAt <= now }
 
 // mayWrite reports whether a client may write what it is granted.
@@ -245,7 +259,7 @@ func (v *Vault) Clients(_ context.Context, caller secrets.Caller) ([]Client, err
 	if err := v.authorizeClients(caller); err != nil {
 		return nil, err
 	}
-	all, now := v.approvals.Load(), v.now().UTC().Format(time.DateTime)
+	all, now := v.approvals.Load(), v.nowText()
 	var list []Client
 	for _, name := range all.clients.names {
 		list = append(list, all.describeClient(name, now))
@@ -274,7 +288,7 @@ func (v *Vault) Self(caller secrets.Caller) (Client, error) {
 	if _, known := all.clients.rows[caller.Client]; !known || caller.Plugin != "" {
 		return Client{}, fmt.Errorf("%w: there is no such client", secrets.ErrDenied)
 	}
-	return all.describeClient(caller.Client, v.now().UTC().Format(time.DateTime)), nil
+	return all.describeClient(caller.Client, v.nowText()), nil
 }
 
 // The states of a client.

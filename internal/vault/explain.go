@@ -46,9 +46,9 @@ func (v *Vault) Explain(_ context.Context, caller secrets.Caller, q Question) (E
 func (v *Vault) consider(q Question) []access.Finding {
 	switch program := q.Caller.Plugin != "" || q.Caller.Client != ""; {
 	case q.Action == access.DatasetteSecret && program:
-		return v.considerUse(q.Caller, q.Secret)
+		return v.considerUse(nil, q.Caller, q.Secret)
 	case q.Action == access.DatasetteSecret:
-		return v.policy.ConsiderUse(q.Caller, q.Secret)
+		return v.policy.ConsiderUse(nil, q.Caller, q.Secret)
 	case q.Action == access.ManageSecrets:
 		return v.considerManage(q.Caller, q.Secret)
 	case q.Action == access.ManagePlugins:
@@ -157,7 +157,7 @@ func addHolder(plugins, clients []string, holder string) (p, c []string) {
 // holder is a program by itself, without an actor.
 func (v *Vault) holder(program secrets.Caller, secret string) Holder {
 	h := Holder{Plugin: program.Plugin, Client: program.Client, May: true, Rule: grantOf(program)}
-	if against := access.Refused(v.considerProgram(program, secret)); against != nil {
+	if against := access.Refused(v.considerProgram(nil, program, secret)); against != nil {
 		h.May, h.Rule = false, against.Rule
 		h.Place = against.InFile()
 	}
