@@ -83,9 +83,8 @@ func Handler(cfg Config) http.Handler {
 		cfg.Observe = func(string, int, time.Duration) {}
 	}
 	s := &site{
-		Config: cfg,
-		// Both forms are served, as pages are.
-		bases:    []string{strings.TrimSuffix(cfg.BaseURL, "/") + Prefix + "v1", Prefix + "v1"},
+		Config:   cfg,
+		bases:    bases(cfg.BaseURL),
 		headers:  headers(),
 		instance: rand.Text()[:13],
 		rates:    newRates(cfg.Rate, cfg.Now),

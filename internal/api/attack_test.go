@@ -3,11 +3,16 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,6 +255,60 @@ func TestPathTricks(t *testing.T) {
 	if answer := w.raw("GET http://evil/-/api/v1/secrets/DEMO_KEY HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer " + w.reader + "\r\n\r\n"); !strings.HasPrefix(answer, "HTTP/1.1 403") {
 		t.Errorf("got %s", answer)
 	}
+}
+
+// An escaped path is what a pattern of each address says, and nothing else.
+func FuzzAddress(f *testing.F) {
+	for _, path := range []string{
+		"", "/", "/-/api/v1", "/-/api/v1/", "/-/api/v1secrets", "/-/api/v1/secrets", "/-/api/v1/secrets/", "/-/api/v1/secrets/A",
+		"/-/api/v1/secrets/A/", "/-/api/v1/secrets//", "/-/api/v1/secrets/A%2FB", "/-/api/v1/secrets/{name}", "/-/api/v1/client/A",
+		"/shop/-/api/v1/client", "/shop/-/api/v1/secrets/..", "/shop/shop/-/api/v1/client", "/shop/-/api/v1/-/api/v1/client", "/shop-/api/v1/client",
+		"-/api/v1/client", "*", "/-/api/v1/openapi.json", "/-/api/v1/openapi_json", "/-/api/v1/events\n",
+	} {
+		f.Add(path)
+	}
+	patterns := map[string]*regexp.Regexp{}
+	for _, route := range api.Routes() {
+		_, address, _ := strings.Cut(route, " ")
+		patterns[address] = regexp.MustCompile(`\A(?:/shop)?/-/api/v1` + strings.ReplaceAll(regexp.QuoteMeta(address), `\{name\}`, `([^/]+)`) + `\z`)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		address, name := api.Find("/shop/", path)
+		for other, pattern := range patterns {
+			switch match := pattern.FindStringSubmatch(path); {
+			case (match != nil) != (other == address):
+				t.Errorf("%q is %q, and the pattern of %q says %v", path, address, other, match != nil)
+			case len(match) > 1 && match[1] != name:
+				t.Errorf("%q names %q, want %q", path, name, match[1])
+			}
+		}
+	})
+}
+
+// A query is read as Go's own net/url reads it, and refused if it has another
+// parameter.
+func FuzzQuery(f *testing.F) {
+	for _, raw := range []string{"", "actor=a", "actor=a&actor=b", "actor=a%20b+c", "&&actor=a&", "actor", "=a", "ACTOR=a", "%61ctor=a", "actor=a;b=c", "actor=%zz", "x=1&%zz", "actor=a=b", "actor=%00%ff"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if strings.Count(raw, "&") > 1000 {
+			return // net/url has a limit, the server that of its headers
+		}
+		want, wrong := url.ParseQuery(raw)
+		for _, known := range []string{"", "actor"} {
+			others := maps.Clone(want)
+			if known != "" {
+				delete(others, known)
+			}
+			got, err := api.Query(raw, known)
+			if refuse := wrong != nil || len(others) > 0; (err != nil) != refuse || err != nil && !errors.Is(err, secrets.ErrInvalid) {
+				t.Errorf("%q: got the error %v, and net/url has %v and %q", raw, err, wrong, want)
+			} else if err == nil && !slices.Equal(got, want[known]) {
+				t.Errorf("%q: got %q, want %q", raw, got, want[known])
+			}
+		}
+	})
 }
 
 // A request that two programs could cut at different places is refused whole:

@@ -72,6 +72,12 @@ func (s *site) labelled() []route {
 	return all
 }
 
+// bases are what the paths of the table stand below: both forms are served, as
+// pages are.
+func bases(baseURL string) []string {
+	return []string{strings.TrimSuffix(baseURL, "/") + Prefix + "v1", Prefix + "v1"}
+}
+
 // find returns the row of an escaped path, and the segment that is its {name}.
 // The path is taken as it was sent: decoding or cleaning it would make other
 // names of it.
