@@ -81,19 +81,19 @@ func bases(baseURL string) []string {
 // find returns the row of an escaped path, and the segment that is its {name}.
 // The path is taken as it was sent: decoding or cleaning it would make other
 // names of it.
-func (s *site) find(path string) (row route, name string) {
+func (s *site) find(path string) (row *route, name string) {
 	for _, base := range s.bases {
 		rest, below := strings.CutPrefix(path, base)
 		if !below {
 			continue
 		}
-		for _, row := range s.rows {
-			if name, ok := row.match(rest); ok {
-				return row, name
+		for i := range s.rows {
+			if name, ok := s.rows[i].match(rest); ok {
+				return &s.rows[i], name
 			}
 		}
 	}
-	return route{label: "api none"}, ""
+	return &route{label: "api none"}, ""
 }
 
 // match reports whether a path is that of the row, and which segment its {name}
@@ -121,8 +121,8 @@ func (s *site) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	a := &answer{ResponseWriter: w}
 	r := newRequest(hr, name)
 	s.setHeaders(a.Header(), r)
-	defer func() { s.observed(a, r, &row, time.Since(began)) }() // also of a connection that is cut off
-	if err := s.guard(a, r, &row); err != nil {
+	defer func() { s.observed(a, r, row, time.Since(began)) }() // also of a connection that is cut off
+	if err := s.guard(a, r, row); err != nil {
 		s.fail(a, r, err)
 	}
 }
