@@ -130,7 +130,7 @@ func (k *Keyring) proven(at Place, token, binding []byte) (by int, text []byte, 
 	if binding == nil {
 		return by, text, nil
 	}
-	bound, err := k.coder(k.names[by], bindingLabel, at.message(token), binding)
+	bound, err := k.coder(k.names[by], ofBinding, at.message(token), binding)
 	if err == nil && bound != by {
 		err = fmt.Errorf("%w: its row was changed by another program after it was stored", secrets.ErrIntegrity)
 	}
@@ -144,7 +144,7 @@ func (k *Keyring) proven(at Place, token, binding []byte) (by int, text []byte, 
 // Marked reports whether a mark is that of the name and its newest version,
 // made with any of the keys.
 func (k *Keyring) Marked(name string, version int64, mark []byte) (bool, error) {
-	by, err := k.coder("", markLabel, markMessage(name, version), mark)
+	by, err := k.coder("", ofMark, markMessage(name, version), mark)
 	return by >= 0, err
 }
 
@@ -154,15 +154,12 @@ func markMessage(name string, version int64) []byte {
 
 // coder returns the place of the key that a code was made with, -1 if it is
 // none of the ring's. The key called first is tried first.
-func (k *Keyring) coder(first, label string, message, given []byte) (by int, err error) {
+func (k *Keyring) coder(first string, of codeOf, message, given []byte) (by int, err error) {
 	by = -1
-	err = k.memory.Use(func(all []byte) error {
+	err = k.coding.Use(func(derived []byte) error {
 		for _, i := range k.inOrder(first) {
-			made, err := code(all[i*keyLen:(i+1)*keyLen], label, message)
-			if err != nil {
-				return err
-			}
-			if hmac.Equal(made, given) {
+			key := derived[i*codeKeysLen+int(of)*sha256.Size:]
+			if hmac.Equal(authenticate(key[:sha256.Size], message), given) {
 				by = i
 				return nil
 			}
@@ -175,17 +172,57 @@ func (k *Keyring) coder(first, label string, message, given []byte) (by int, err
 	return by, nil
 }
 
-// code is the HMAC of a message under a key that is derived from a Fernet key
-// for this purpose only.
-func code(key []byte, label string, message []byte) ([]byte, error) {
+// codeOf is what a code is about. The keys for these are derived once, because
+// every read of a secret needs them.
+type codeOf int
+
+const (
+	ofBinding codeOf = iota
+	ofMark
+
+	codeKeysLen = 2 * sha256.Size // of those that are derived from one key
+)
+
+func codeLabels() [2]string { return [2]string{ofBinding: bindingLabel, ofMark: markLabel} }
+
+// deriveAll fills in the keys of codes for keys that stand one after the other.
+func deriveAll(derived, keys []byte) error {
+	for i := range len(keys) / keyLen {
+		for of, label := range codeLabels() {
+			key, err := derive(keys[i*keyLen:(i+1)*keyLen], label)
+			if err != nil {
+				return err
+			}
+			copy(derived[i*codeKeysLen+of*sha256.Size:], key)
+			clear(key)
+		}
+	}
+	return nil
+}
+
+// derive makes a key of a Fernet key, for one purpose only.
+func derive(key []byte, label string) ([]byte, error) {
 	derived, err := hkdf.Key(sha256.New, key, nil, label, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a key: %w", err)
 	}
+	return derived, nil
+}
+
+// code is the HMAC of a message under a key that is derived from a Fernet key.
+func code(key []byte, label string, message []byte) ([]byte, error) {
+	derived, err := derive(key, label)
+	if err != nil {
+		return nil, err
+	}
 	defer clear(derived)
+	return authenticate(derived, message), nil
+}
+
+func authenticate(derived, message []byte) []byte {
 	mac := hmac.New(sha256.New, derived)
 	mac.Write(message)
-	return mac.Sum(nil), nil
+	return mac.Sum(nil)
 }
 
 // canonical reports whether a token is spelled as base64 of its bytes is. A

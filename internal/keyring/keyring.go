@@ -34,6 +34,7 @@ const keyLen = 32
 type Keyring struct {
 	names  []string
 	memory *keymem.Block // the keys, one after the other
+	coding *keymem.Block // the keys of codes that are derived from each, see codeLabels
 }
 
 // New returns a keyring with these names, each of which fill writes the key
@@ -51,14 +52,19 @@ func New(names []string, fill func(i int, key []byte) error) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	ring := &Keyring{names: slices.Clone(names), memory: memory}
+	coding, err := keymem.New(len(names) * codeKeysLen)
+	if err != nil {
+		memory.Wipe()
+		return nil, err
+	}
+	ring := &Keyring{names: slices.Clone(names), memory: memory, coding: coding}
 	err = memory.Use(func(all []byte) error {
 		for i := range names {
 			if err := fill(i, all[i*keyLen:(i+1)*keyLen:(i+1)*keyLen]); err != nil {
 				return err
 			}
 		}
-		return nil
+		return coding.Use(func(derived []byte) error { return deriveAll(derived, all) })
 	})
 	if err != nil {
 		ring.Wipe()
@@ -68,7 +74,10 @@ func New(names []string, fill func(i int, key []byte) error) (*Keyring, error) {
 }
 
 // Wipe takes the keys from memory. Whatever needs them afterwards fails.
-func (k *Keyring) Wipe() { k.memory.Wipe() }
+func (k *Keyring) Wipe() {
+	k.memory.Wipe()
+	k.coding.Wipe()
+}
 
 // Memory says how the keys in memory are protected.
 func (k *Keyring) Memory() keymem.Kind { return k.memory.Kind() }
