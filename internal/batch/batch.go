@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Max is how many items one run takes.
@@ -42,11 +43,19 @@ func New[T any](runs int, run func(ctx context.Context, items []T)) *Group[T] {
 // of another caller. Every such run begins after Do was called. When ctx ends
 // before that, the item is in no run and the error is that of ctx.
 func (g *Group[T]) Do(ctx context.Context, item T) error {
+	return g.DoWithin(ctx, 0, item)
+}
+
+// DoWithin is Do that waits no longer than patience for a run to begin, and
+// returns context.DeadlineExceeded then. 0 is patience without end. A timer that
+// nobody waits for is spared.
+func (g *Group[T]) DoWithin(ctx context.Context, patience time.Duration, item T) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	w := &waiter[T]{item: item, done: make(chan struct{})}
 	g.add(w)
+	var over <-chan time.Time
 	for {
 		select {
 		case <-w.done:
@@ -54,15 +63,29 @@ func (g *Group[T]) Do(ctx context.Context, item T) error {
 		default:
 		}
 		select {
-		case <-w.done:
 		case g.turns <- struct{}{}:
 			g.runNext(ctx)
-		case <-ctx.Done():
-			if g.remove(w) {
-				return ctx.Err()
-			}
-			<-w.done // its run has begun, and takes a bounded time
+			continue
+		default:
 		}
+		if over == nil && patience > 0 {
+			over = time.After(patience)
+		}
+		gaveUp := context.DeadlineExceeded
+		select {
+		case <-w.done:
+			continue
+		case g.turns <- struct{}{}:
+			g.runNext(ctx)
+			continue
+		case <-ctx.Done():
+			gaveUp = ctx.Err()
+		case <-over:
+		}
+		if g.remove(w) {
+			return gaveUp
+		}
+		<-w.done // its run has begun, and takes a bounded time
 	}
 }
 

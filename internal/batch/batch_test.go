@@ -3,8 +3,11 @@ package batch_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/batch"
 )
@@ -82,4 +85,37 @@ func TestGivingUp(t *testing.T) {
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
+}
+
+// Patience is for the beginning of a run: an item that waited too long is in
+// none, and one whose run has begun gets its end.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const slow, patience = time.Minute, time.Second
+		var seen []int
+		g := batch.New(1, func(_ context.Context, items []int) {
+			seen = append(seen, items...)
+			time.Sleep(slow)
+		})
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := g.DoWithin(t.Context(), patience, 1); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		began := time.Now()
+		err := g.DoWithin(t.Context(), patience, 2)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if err := g.Do(t.Context(), 3); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+		if !slices.Equal(seen, []int{1, 3}) {
+			t.Errorf("%v was run", seen)
+		}
+	})
 }

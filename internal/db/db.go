@@ -57,9 +57,10 @@ type DB struct {
 // Tx is one transaction. Its methods are the statements of this package; it
 // must not be used after the function that received it has returned.
 type Tx struct {
-	ctx  context.Context
-	conn *sql.Conn
-	now  time.Time
+	ctx   context.Context
+	until time.Time // when it is to end; zero if ctx says it
+	conn  *sql.Conn
+	now   time.Time
 
 	tail *logTail // of a transaction that writes
 	// protected tells that what is written now can be undone by itself: it has
@@ -79,10 +80,11 @@ func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return classify("beginning a transaction", err)
 	}
 	defer end(conn)
-	if err := fn(&Tx{ctx: ctx, conn: conn, now: d.now().UTC()}); err != nil {
+	t := &Tx{ctx: ctx, conn: conn, now: d.now().UTC()}
+	if err := fn(t); err != nil {
 		return err
 	}
-	return classify("committing a transaction", commit(ctx, conn))
+	return classify("committing a transaction", t.commit())
 }
 
 // Changes returns a number that is another one than the last time if anything

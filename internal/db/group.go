@@ -39,9 +39,7 @@ func (d *DB) UpdateLax(ctx context.Context, fn func(*Tx) error) error {
 // update hands a change to the group of writers: those that wait while one
 // transaction is synced share the next one.
 func (d *DB) update(ctx context.Context, c *change) error {
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
-	if err := d.group.Do(ctx, c); err != nil {
+	if err := d.group.DoWithin(ctx, maxWait, c); err != nil {
 		return classify("waiting for the other writers", err)
 	}
 	if c.panicked != nil {
@@ -66,8 +64,7 @@ func (d *DB) commit(ctx context.Context, changes []*change) {
 
 // runAll returns an error only if no change was kept.
 func (d *DB) runAll(ctx context.Context, changes []*change) error {
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
+	until := time.Now().Add(maxWait)
 	lax := d.sync.mayLag(changes)
 	if err := d.setSync(ctx, lax); err != nil {
 		return err
@@ -78,7 +75,7 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	}
 	defer end(conn)
 	defer d.tail.empty()
-	t := &Tx{ctx: ctx, conn: conn, now: d.now().UTC(), tail: &d.tail}
+	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail}
 	if len(changes) == 1 {
 		t.protected = true
 		if changes[0].run(t); changes[0].failed() {
@@ -91,7 +88,7 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	if err != nil {
 		return err
 	}
-	if err := commit(ctx, conn); err != nil {
+	if err := t.commit(); err != nil {
 		return classify("committing a transaction", err)
 	}
 	d.end = grown

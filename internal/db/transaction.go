@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 )
@@ -29,12 +30,20 @@ func begin(ctx context.Context, pool *sql.DB, statement string) (*sql.Conn, erro
 }
 
 // commit keeps what a transaction did, provided that its time is not over.
-func commit(ctx context.Context, conn *sql.Conn) error {
-	if err := ctx.Err(); err != nil {
+func (t *Tx) commit() error {
+	if err := t.over(); err != nil {
 		return err
 	}
-	_, err := conn.ExecContext(context.WithoutCancel(ctx), "commit")
+	_, err := t.conn.ExecContext(context.WithoutCancel(t.ctx), "commit")
 	return err
+}
+
+// over is why a transaction is to do nothing more.
+func (t *Tx) over() error {
+	if !t.until.IsZero() && time.Now().After(t.until) {
+		return context.DeadlineExceeded
+	}
+	return t.ctx.Err()
 }
 
 // end gives a connection back to its pool, without a transaction: one that is

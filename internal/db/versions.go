@@ -134,7 +134,7 @@ func each[T any](t *Tx, doing string, read func(scanner) (T, error), fn func(T) 
 	}
 	defer found.Close()
 	for found.Next() {
-		if err := t.ctx.Err(); err != nil {
+		if err := t.over(); err != nil {
 			return classify(doing, err)
 		}
 		one, err := read(found.Scan)
@@ -191,7 +191,7 @@ func (t *Tx) exec(query string, args ...any) error {
 }
 
 func (t *Tx) run(query string, args ...any) error {
-	if err := t.ctx.Err(); err != nil {
+	if err := t.over(); err != nil {
 		return classify("writing", err)
 	}
 	_, err := t.conn.ExecContext(context.WithoutCancel(t.ctx), query, args...)
