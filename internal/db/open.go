@@ -30,7 +30,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 	}
 	d = &DB{path: path, now: now}
 	d.group = batch.New(1, d.commit)
-	if d.write, err = connect(path, url.Values{"_txlock": {"immediate"}}, 1); err != nil {
+	if d.write, err = connect(path, nil, 1); err != nil {
 		return nil, nil, err
 	}
 	if d.read, err = connect(path, url.Values{"_query_only": {"1"}, "_cache_size": {readCache}}, readers); err != nil {
