@@ -101,9 +101,7 @@ func TestDatabaseThatFails(t *testing.T) {
 			w.mark = w.size(t)
 			w.await(t, "answers again", func(good, _ int) bool { return good >= 2*few })
 			w.store(t, "ONE", "second")
-			if r := w.host.Get(t, "/-/readyz", nil); r.StatusCode != http.StatusOK {
-				t.Errorf("readiness afterwards: status %d\n%s", r.StatusCode, r.Text)
-			}
+			w.becomesReady(t)
 			notes, err := os.ReadFile(w.notes)
 			if err != nil {
 				t.Fatal(err)
@@ -117,6 +115,19 @@ func TestDatabaseThatFails(t *testing.T) {
 			w.check(t)
 		})
 	}
+}
+
+// becomesReady waits until the host says so. It looks at the database once a
+// second, and a look that met a lock may last some seconds.
+func (w *world) becomesReady(t *testing.T) {
+	t.Helper()
+	var r harness.Response
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		if r = w.host.Get(t, "/-/readyz", nil); r.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	t.Errorf("readiness afterwards: status %d\n%s", r.StatusCode, r.Text)
 }
 
 // disk is a fault of the disk.
