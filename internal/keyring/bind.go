@@ -79,18 +79,11 @@ func (k *Keyring) Tie(at Place, token []byte) (ties Ties, err error) {
 	if !canonical(token) {
 		return Ties{}, fmt.Errorf("%w: its token is spelled as no program spells it", secrets.ErrIntegrity)
 	}
-	err = k.UseKey(k.names[i], func(key []byte) (err error) {
-		ties, err = tie(key, at, token)
-		return err
+	err = k.coding.Use(func(derived []byte) error {
+		ties.Binding = authenticate(keyOf(derived, i, ofBinding), at.message(token))
+		ties.Mark = authenticate(keyOf(derived, i, ofMark), markMessage(at.Name, at.Version))
+		return nil
 	})
-	return ties, err
-}
-
-func tie(key []byte, at Place, token []byte) (ties Ties, err error) {
-	if ties.Binding, err = code(key, bindingLabel, at.message(token)); err != nil {
-		return Ties{}, err
-	}
-	ties.Mark, err = code(key, markLabel, markMessage(at.Name, at.Version))
 	return ties, err
 }
 
@@ -158,8 +151,7 @@ func (k *Keyring) coder(first string, of codeOf, message, given []byte) (by int,
 	by = -1
 	err = k.coding.Use(func(derived []byte) error {
 		for _, i := range k.inOrder(first) {
-			key := derived[i*codeKeysLen+int(of)*sha256.Size:]
-			if hmac.Equal(authenticate(key[:sha256.Size], message), given) {
+			if hmac.Equal(authenticate(keyOf(derived, i, of), message), given) {
 				by = i
 				return nil
 			}
@@ -193,11 +185,17 @@ func deriveAll(derived, keys []byte) error {
 			if err != nil {
 				return err
 			}
-			copy(derived[i*codeKeysLen+of*sha256.Size:], key)
+			copy(keyOf(derived, i, codeOf(of)), key)
 			clear(key)
 		}
 	}
 	return nil
+}
+
+// keyOf is the key of a code that was derived from the key in this place.
+func keyOf(derived []byte, place int, of codeOf) []byte {
+	start := place*codeKeysLen + int(of)*sha256.Size
+	return derived[start : start+sha256.Size]
 }
 
 // derive makes a key of a Fernet key, for one purpose only.
@@ -209,16 +207,7 @@ func derive(key []byte, label string) ([]byte, error) {
 	return derived, nil
 }
 
-// code is the HMAC of a message under a key that is derived from a Fernet key.
-func code(key []byte, label string, message []byte) ([]byte, error) {
-	derived, err := derive(key, label)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(derived)
-	return authenticate(derived, message), nil
-}
-
+// authenticate is the code of a message under a derived key.
 func authenticate(derived, message []byte) []byte {
 	mac := hmac.New(sha256.New, derived)
 	mac.Write(message)

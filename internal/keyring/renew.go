@@ -22,9 +22,13 @@ const idLabel = "datasette-secrets key id v1"
 // hexadecimal digits. It tells nothing about the key that could be used.
 func (k *Keyring) ID(name string) (id string, err error) {
 	err = k.UseKey(name, func(key []byte) error {
-		made, err := code(key, idLabel, nil)
-		id = hex.EncodeToString(made[:min(4, len(made))])
-		return err
+		derived, err := derive(key, idLabel)
+		if err != nil {
+			return err
+		}
+		defer clear(derived)
+		id = hex.EncodeToString(authenticate(derived, nil)[:4])
+		return nil
 	})
 	return id, err
 }
