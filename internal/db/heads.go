@@ -1,7 +1,6 @@
 package db
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 )
@@ -14,22 +13,15 @@ type Head struct {
 
 // Heads returns the head of each name.
 func (t *Tx) Heads(names []string) (map[string]Head, error) {
-	ctx := context.WithoutCancel(t.ctx) // see queryRow
-	const doing = "reading the newest versions of secrets"
-	// For the cast, see Newest.
-	ask, err := t.conn.PrepareContext(ctx, `
-		select version, coalesce(deleted_at, '') <> '' from datasette_secrets
-		where name = cast(? as text) order by version desc limit 1`)
-	if err != nil {
-		return nil, classify(doing, err)
-	}
-	defer ask.Close()
 	heads := make(map[string]Head, len(names))
 	for _, name := range names {
 		var head Head
-		err := ask.QueryRowContext(ctx, name).Scan(&head.Version, &head.Deleted)
+		err := t.queryRow(`
+			select version, coalesce(deleted_at, '') <> '' from datasette_secrets
+			where name = cast(? as text) order by version desc limit 1`, // for the cast, see Newest
+			name).Scan(&head.Version, &head.Deleted)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, classify(doing, err)
+			return nil, classify("reading the newest versions of secrets", err)
 		}
 		heads[name] = head
 	}

@@ -42,7 +42,7 @@ func (l *logTail) empty() {
 	}
 	clear(l.entries)
 	clear(l.uses)
-	clear(l.values)
+	clear(l.values[:cap(l.values)]) // the last statement had fewer than those before
 	l.entries, l.uses, l.values, l.hashes = l.entries[:0], l.uses[:0], l.values[:0], l.hashes[:0]
 }
 
@@ -85,7 +85,12 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 	if err != nil {
 		return logEnd{}, err
 	}
-	return t.append(end, t.tail.entries)
+	for entries := range slices.Chunk(t.tail.entries, maxTuples) { // so that memory is bounded
+		if end, err = t.append(end, entries); err != nil {
+			return logEnd{}, err
+		}
+	}
+	return end, nil
 }
 
 // writeUses updates each used row once.
