@@ -35,14 +35,8 @@ func (v *Vault) GetMany(ctx context.Context, caller secrets.Caller, names []stri
 		return nil, nil
 	}
 	q := question{uses: make([]use, len(names)), limit: MaxBatchBytes}
-	refused := 0
 	for i, name := range names {
-		if q.uses[i] = v.newUse(caller, name); q.uses[i].err != nil {
-			refused++
-		}
-	}
-	if refused == len(names) {
-		ctx = context.WithoutCancel(ctx) // who hangs up when refused is recorded all the same
+		q.uses[i] = v.newUse(caller, name)
 	}
 	if err := v.ask(ctx, &q); err != nil {
 		return nil, err

@@ -34,10 +34,7 @@ type Found struct {
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
 	q := question{uses: []use{v.newUse(caller, name)}}
 	u := &q.uses[0]
-	refused := u.err != nil
-	if refused {
-		ctx = context.WithoutCancel(ctx) // who hangs up when refused is recorded all the same
-	}
+	refused := q.refused()
 	if err := v.ask(ctx, &q); err != nil {
 		if refused {
 			err = fmt.Errorf("recording that %s was refused: %w", u.act.action, err)

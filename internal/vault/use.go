@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
@@ -45,6 +46,9 @@ func (v *Vault) newUse(caller secrets.Caller, name string) use {
 
 // ask returns when the question is answered and that is recorded, or neither.
 func (v *Vault) ask(ctx context.Context, q *question) error {
+	if q.refused() {
+		ctx = context.WithoutCancel(ctx) // who hangs up when refused is recorded all the same
+	}
 	if err := v.questions.Do(ctx, q); err != nil {
 		return db.Interrupted("waiting for the other readers", err)
 	}
@@ -52,6 +56,11 @@ func (v *Vault) ask(ctx context.Context, q *question) error {
 		q.fail(errors.New("reading a secret was interrupted")) // by a panic on another goroutine
 	}
 	return q.err
+}
+
+// refused reports whether no use that is asked for is allowed.
+func (q *question) refused() bool {
+	return !slices.ContainsFunc(q.uses, func(u use) bool { return u.err == nil })
 }
 
 // answerAll answers questions in one transaction.
