@@ -41,14 +41,10 @@ func lockedOut(wait time.Duration) error {
 
 // bearer is the token of a request.
 func bearer(r *http.Request) (string, error) {
-	headers := r.Header["Authorization"]
-	if len(headers) > 1 {
+	if len(r.Header.Values("Authorization")) > 1 {
 		return "", fmt.Errorf("%w: the header Authorization is there more than once", secrets.ErrInvalid)
 	}
-	header := ""
-	if len(headers) == 1 {
-		header = headers[0]
-	}
+	header := r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
 		return "", &problem{codeNoToken, "send a client token: Authorization: Bearer dssc_…"}

@@ -10,12 +10,12 @@ import (
 // different ways.
 func (s *site) plain(r *request) error {
 	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		if len(r.Header[name]) > 0 && r.Header[name][0] != "" {
+		if r.Header.Get(name) != "" {
 			return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
-		if len(r.Header[name]) > 1 {
+		if len(r.Header.Values(name)) > 1 {
 			return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -35,19 +34,10 @@ func newRequest(hr *http.Request, segment string) *request {
 	r := &request{Request: hr, id: rand.Text()[:13], segment: segment}
 	if addr, err := netip.ParseAddrPort(hr.RemoteAddr); err == nil {
 		r.addr = addr.Addr()
+		r.caller.Remote = r.addr.String() // headers that claim another are not believed
 	}
-	r.caller.RequestID, r.caller.Remote = r.id, remote(hr)
+	r.caller.RequestID = r.id
 	return r
-}
-
-// remote is the network address that sent a request, without its port; empty
-// for a unix socket. Headers that claim another are not believed.
-func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }
 
 // name is the name of the secret in the path, decoded once.

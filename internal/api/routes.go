@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -75,7 +76,7 @@ func (s *site) labelled() []route {
 // bases are what the paths of the table stand below: both forms are served, as
 // pages are.
 func bases(baseURL string) []string {
-	return []string{strings.TrimSuffix(baseURL, "/") + Prefix + "v1", Prefix + "v1"}
+	return slices.Compact([]string{strings.TrimSuffix(baseURL, "/") + Prefix + "v1", Prefix + "v1"})
 }
 
 // find returns the row of an escaped path, and the segment that is its {name}.
