@@ -1,17 +1,15 @@
 package api_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
 // BenchmarkRead is a recorded read over 64 connections, and beside it a bare
@@ -45,49 +43,13 @@ func serve(b *testing.B, handler http.Handler, token string) {
 	began := processorTime()
 	for i := range connections {
 		group.Go(func() {
-			if err := ask(listener.Addr().String(), request, (b.N+i)/connections); err != nil {
+			if _, err := harness.AskOver(listener.Addr().String(), request, (b.N+i)/connections); err != nil {
 				b.Error(err)
 			}
 		})
 	}
 	group.Wait()
 	b.ReportMetric(float64(processorTime()-began)/float64(b.N), "cpu-ns/op")
-}
-
-// ask sends a request so many times over one connection, each when the one
-// before is answered.
-func ask(address, request string, times int) error {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	reader := bufio.NewReader(conn)
-	for range times {
-		if _, err := io.WriteString(conn, request); err != nil {
-			return err
-		}
-		length := 0
-		for first := true; ; first = false {
-			line, err := reader.ReadSlice('\n')
-			if err != nil {
-				return err
-			}
-			if first && string(line) != "HTTP/1.1 200 OK\r\n" {
-				return fmt.Errorf("the answer is %q", line)
-			}
-			if len(line) == 2 {
-				break
-			}
-			if name, value, _ := strings.Cut(string(line), ": "); name == "Content-Length" {
-				_, _ = fmt.Sscan(value, &length)
-			}
-		}
-		if _, err := reader.Discard(length); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // processorTime is what this process has used.

@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -102,7 +100,7 @@ func measureHTTP(t *testing.T, base, request string) load {
 	for i := range took {
 		group.Go(func() {
 			var err error
-			if took[i], err = connection(u.Host, request); err != nil {
+			if took[i], err = harness.AskOver(u.Host, request, httpReads); err != nil {
 				failures <- err
 			}
 		})
@@ -117,46 +115,4 @@ func measureHTTP(t *testing.T, base, request string) load {
 	all := slices.Concat(took...)
 	slices.Sort(all)
 	return load{whole / time.Duration(len(all)), all[len(all)*99/100]}
-}
-
-func connection(address, request string) (took []time.Duration, err error) {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	reader := bufio.NewReader(conn)
-	for range httpReads {
-		began := time.Now()
-		if _, err := io.WriteString(conn, request); err != nil {
-			return nil, err
-		}
-		if err := readAnswer(reader); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(began))
-	}
-	return took, nil
-}
-
-// readAnswer reads one response that has a Content-Length.
-func readAnswer(reader *bufio.Reader) error {
-	length := 0
-	for first := true; ; first = false {
-		line, err := reader.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if first && string(line) != "HTTP/1.1 200 OK\r\n" {
-			return fmt.Errorf("the answer is %s", line)
-		}
-		if len(line) == 2 {
-			break
-		}
-		if text, found := strings.CutPrefix(string(line), "Content-Length: "); found {
-			fmt.Sscan(text, &length)
-		}
-	}
-	_, err := reader.Discard(length)
-	return err
 }
