@@ -188,7 +188,7 @@ create index if not exists datasette_secrets_log_action on datasette_secrets_log
 create index if not exists datasette_secrets_log_refused on datasette_secrets_log (id) where allowed = 0;
 
 -- The hashes of the Merkle tree over the leaves, as golang.org/x/mod/sumdb/tlog
--- numbers them.
+-- numbers them. Those of the newest entries, fewer than 64, may follow later.
 create table if not exists datasette_secrets_log_hashes (
     id integer primary key,
     hash blob not null

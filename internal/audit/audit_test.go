@@ -23,9 +23,24 @@ type kept struct {
 	heads   []audit.StoredHead
 }
 
-func (k *kept) Entries() iter.Seq2[audit.Stored, error]    { return all(k.entries) }
-func (k *kept) Hashes() iter.Seq2[audit.StoredHash, error] { return all(k.hashes) }
-func (k *kept) Heads() iter.Seq2[audit.StoredHead, error]  { return all(k.heads) }
+func (k *kept) Heads() iter.Seq2[audit.StoredHead, error] { return all(k.heads) }
+
+// Pages are of few entries.
+func (k *kept) Pages() iter.Seq2[audit.Page, error] {
+	const size = 7
+	var pages []audit.Page
+	hashes := k.hashes
+	for entries := range slices.Chunk(k.entries, size) {
+		end := audit.FirstIndex(int64(size * (len(pages) + 1)))
+		n := slices.IndexFunc(hashes, func(h audit.StoredHash) bool { return h.Index >= end })
+		if n < 0 {
+			n = len(hashes)
+		}
+		pages = append(pages, audit.Page{Entries: entries, Hashes: hashes[:n]})
+		hashes = hashes[n:]
+	}
+	return all(append(pages, audit.Page{Hashes: hashes}))
+}
 
 func all[T any](items []T) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -171,6 +186,30 @@ func TestPrunedEntriesStayProven(t *testing.T) {
 	k.entries[3].Leaf[0]++
 	if r := verify(t, k, key); len(r.Bad) == 0 || r.Bad[0].Entry != 4 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// The hashes of entries that no head covers may not be stored yet. Those that are
+// stored count, and so do the entries.
+func TestHashesThatFollowLater(t *testing.T) {
+	t.Parallel()
+	whole, key := made(t, 30)
+	whole.heads = whole.heads[:3] // of 27 entries
+	for n := range 31 {
+		k := whole.clone()
+		k.hashes = k.hashes[:audit.FirstIndex(int64(n))]
+		r := verify(t, k, key)
+		if n >= 27 && len(r.Bad) > 0 || n < 27 && (len(r.Bad) == 0 || r.Bad[0].Entry != int64(n+1)) {
+			t.Errorf("hashes of %d entries: %v", n, r.Bad)
+		}
+		k.entries[28].Name = "OTHER"
+		if r := verify(t, k, key); len(r.Bad) == 0 || n >= 27 && r.Bad[0].Entry != 29 {
+			t.Errorf("hashes of %d entries, and an edited entry: %v", n, r.Bad)
+		}
+	}
+	whole.hashes[audit.FirstIndex(28)].Hash[0] ^= 1
+	if r := verify(t, whole, key); len(r.Bad) == 0 || r.Bad[0].Entry != 29 {
+		t.Errorf("an edited hash after the head: %v", r.Bad)
 	}
 }
 

@@ -78,6 +78,11 @@ func (t *Tree) Root() tlog.Hash {
 	return root
 }
 
+// StoredWith is how many entries' hashes are stored together: when the number of
+// entries reaches a multiple of it, and when a head is signed. Until then they can
+// be computed from the leaves, and an act writes to one table less.
+const StoredWith = 64
+
 // FirstIndex is the index under which the first hash for the leaf number n,
 // counted from 0, is stored.
 func FirstIndex(n int64) int64 { return tlog.StoredHashIndex(0, n) }

@@ -41,11 +41,17 @@ const Begin = "begin"
 // the one that it has as its version.
 const Prune = "prune"
 
+// Page is a run of a log: some entries, and the hashes that are stored for them.
+// The last page of a log has all the hashes that are left.
+type Page struct {
+	Entries []Stored
+	Hashes  []StoredHash
+}
+
 // Source is a log where it is kept. Every sequence is in the order of its ids or
 // indexes, and ends after its first error.
 type Source interface {
-	Entries() iter.Seq2[Stored, error]
-	Hashes() iter.Seq2[StoredHash, error]
+	Pages() iter.Seq2[Page, error]
 	Heads() iter.Seq2[StoredHead, error]
 }
 
@@ -105,6 +111,7 @@ type verification struct {
 	tree      Tree
 	wanted    map[int64][]claim
 	largest   claim
+	hashes    []StoredHash // that were read, and belong to entries from here on
 
 	readable  bool  // an entry with its fields has been seen
 	prunedTo  int64 // the last entry of which only the leaf is left
@@ -168,20 +175,19 @@ func (v *verification) claim(c claim) {
 // readEntries goes through entries and hashes side by side, and grows the tree
 // with them.
 func (v *verification) readEntries(source Source) error {
-	hashes, stop := iter.Pull2(source.Hashes())
-	defer stop()
 	v.compareRoot()
-	for stored, err := range source.Entries() {
+	for page, err := range source.Pages() {
 		if err != nil {
 			return err
 		}
-		if done, err := v.entry(stored, hashes); done || err != nil {
-			return err
+		v.hashes = append(v.hashes, page.Hashes...)
+		for _, stored := range page.Entries {
+			if done := v.entry(stored); done {
+				return nil
+			}
 		}
 	}
-	if _, err, more := hashes(); err != nil {
-		return err
-	} else if more {
+	if len(v.hashes) > 0 {
 		v.problem(v.tree.Size()+1, "it is missing at the end: the tree has hashes for it")
 	}
 	if v.prunedTo > v.prunedSay {
@@ -196,11 +202,11 @@ func (v *verification) readEntries(source Source) error {
 
 // entry checks one entry. done is true when nothing that follows can be
 // checked.
-func (v *verification) entry(stored Stored, hashes func() (StoredHash, error, bool)) (done bool, err error) {
+func (v *verification) entry(stored Stored) (done bool) {
 	id := v.tree.Size() + 1
 	if stored.ID != id {
 		v.problem(id, "it is missing; the next one is %d", stored.ID)
-		return true, nil
+		return true
 	}
 	leaf, err := v.leaf(stored)
 	if err != nil {
@@ -208,21 +214,34 @@ func (v *verification) entry(stored Stored, hashes func() (StoredHash, error, bo
 	}
 	first := FirstIndex(v.tree.Size())
 	for i, want := range v.tree.Append(nil, leaf) {
-		got, err, more := hashes()
-		if err != nil {
-			return true, err
-		}
-		index := first + int64(i)
-		if !more || got.Index != index {
-			v.problem(id, "hash %d of the tree is missing", index)
-			return true, nil
-		}
-		if string(got.Hash) != string(want[:]) {
-			v.problem(id, "hash %d of the tree is not that of the entries up to here", index)
+		if done := v.compareHash(id, first+int64(i), want); done {
+			return true
 		}
 	}
 	v.compareRoot()
-	return len(v.report.Bad) >= maxProblems, nil
+	return len(v.report.Bad) >= maxProblems
+}
+
+// compareHash checks what is stored under an index. The hashes of entries that no
+// head covers may not be stored yet.
+func (v *verification) compareHash(id, index int64, want tlog.Hash) (done bool) {
+	if len(v.hashes) == 0 || v.hashes[0].Index > index {
+		if id > v.report.Covered {
+			return false
+		}
+		v.problem(id, "hash %d of the tree is missing", index)
+		return true
+	}
+	got := v.hashes[0]
+	v.hashes = v.hashes[1:]
+	if got.Index < index {
+		v.problem(id, "hash %d has no place in the tree", got.Index)
+		return true
+	}
+	if string(got.Hash) != string(want[:]) {
+		v.problem(id, "hash %d of the tree is not that of the entries up to here", index)
+	}
+	return false
 }
 
 // leaf is the leaf of an entry if it is the one that was stored with it.

@@ -27,8 +27,9 @@ type logTail struct {
 	entries []audit.Entry
 	uses    []use
 
+	signed bool // a head is among it
+
 	values []driver.NamedValue // of the statements that write it
-	hashes []tlog.Hash
 }
 
 // maxTail is how many entries a tail keeps memory for.
@@ -43,7 +44,7 @@ func (l *logTail) empty() {
 	clear(l.entries)
 	clear(l.uses)
 	clear(l.values[:cap(l.values)]) // the last statement had fewer than those before
-	l.entries, l.uses, l.values, l.hashes = l.entries[:0], l.uses[:0], l.values[:0], l.hashes[:0]
+	l.entries, l.uses, l.signed, l.values = l.entries[:0], l.uses[:0], false, l.values[:0]
 }
 
 // use is the last use of a row in a transaction.
@@ -78,7 +79,7 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 	if err := t.writeUses(); err != nil {
 		return logEnd{}, err
 	}
-	if len(t.tail.entries) == 0 {
+	if len(t.tail.entries) == 0 && !t.tail.signed {
 		return end, nil
 	}
 	end, err := t.resume(end)
@@ -89,6 +90,9 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 		if end, err = t.append(end, entries); err != nil {
 			return logEnd{}, err
 		}
+	}
+	if t.tail.signed {
+		return t.storeHashes(end)
 	}
 	return end, nil
 }
@@ -109,10 +113,11 @@ func (t *Tx) writeUses() error {
 	return nil
 }
 
-// logEnd is how the log ends: its tree, and the leaf of its newest entry.
+// logEnd is how the log ends.
 type logEnd struct {
-	tree audit.Tree
-	leaf tlog.Hash
+	tree   audit.Tree
+	leaf   tlog.Hash   // of the newest entry
+	hashes []tlog.Hash // of the newest entries, which are not stored yet
 }
 
 // resume returns how the log of this transaction ends. That is what is known
@@ -125,25 +130,59 @@ func (t *Tx) resume(known logEnd) (logEnd, error) {
 	if known.tree.Size() == size && known.leaf == leaf {
 		return known, nil
 	}
-	tree, err := audit.Resume(size, tlog.HashReaderFunc(t.logHashes))
-	return logEnd{tree: tree, leaf: leaf}, err
+	stored, err := t.hashedEntries()
+	if err != nil {
+		return logEnd{}, err
+	}
+	stored = min(stored, size)
+	if size-stored >= audit.StoredWith {
+		return logEnd{}, fmt.Errorf("%w: the hashes of entry %d of the log are gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity, stored+1)
+	}
+	end := logEnd{leaf: leaf}
+	if end.tree, err = audit.Resume(stored, tlog.HashReaderFunc(t.logHashes)); err != nil {
+		return logEnd{}, err
+	}
+	leaves, err := collect(t, "reading the end of the log", scanLeaf, "select leaf from datasette_secrets_log where id > ? order by id", stored)
+	for _, leaf := range leaves {
+		end.hashes = end.tree.Append(end.hashes, leaf)
+	}
+	if err == nil && end.tree.Size() != size {
+		err = fmt.Errorf("%w: an entry of the log is gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity)
+	}
+	return end, err
+}
+
+// hashedEntries is how many entries have their hashes stored.
+func (t *Tx) hashedEntries() (n int64, err error) {
+	var hashes int64
+	if err := t.queryRow("select coalesce(max(id) + 1, 0) from datasette_secrets_log_hashes").Scan(&hashes); err != nil {
+		return 0, classify("reading the hashes of the log", misfit(err))
+	}
+	for n = max(0, hashes/2); audit.FirstIndex(n+1) <= hashes; n++ { // an entry has two, but for some of the last
+	}
+	return n, nil
+}
+
+func scanLeaf(scan scanner) (tlog.Hash, error) {
+	var stored []byte
+	if err := scan(&stored); err != nil {
+		return tlog.Hash{}, misfit(err)
+	}
+	if len(stored) != tlog.HashSize {
+		return tlog.Hash{}, fmt.Errorf("%w: an entry of the log has no leaf; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity)
+	}
+	return tlog.Hash(stored), nil
 }
 
 // newestLeaf returns the id and the leaf of the newest entry; 0 for an empty
 // log.
 func (t *Tx) newestLeaf() (id int64, leaf tlog.Hash, err error) {
-	var stored []byte
-	err = t.queryRow("select id, leaf from datasette_secrets_log order by id desc limit 1").Scan(&id, &stored)
+	row := t.queryRow("select leaf, id from datasette_secrets_log order by id desc limit 1")
+	leaf, err = scanLeaf(func(into ...any) error { return row.Scan(append(into, &id)...) })
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, tlog.Hash{}, nil
 	}
-	if err == nil && len(stored) != tlog.HashSize {
-		err = fmt.Errorf("%w: the newest entry of the log has no leaf; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity)
-	}
-	if err != nil {
-		return 0, tlog.Hash{}, classify("reading the end of the log", misfit(err))
-	}
-	return id, tlog.Hash(stored), nil
+	return id, leaf, classify("reading the end of the log", err)
 }
 
 // logHashes reads hashes of the tree by their index.
@@ -167,30 +206,41 @@ func (t *Tx) logHashes(indexes []int64) ([]tlog.Hash, error) {
 // logColumns are the columns of the log, as a statement lists them.
 func logColumns() string { return strings.Join(LogColumns(), ", ") }
 
-// append writes entries and the hashes that they add to the tree.
+// append writes entries, and the hashes that they add to the tree if it is time
+// for these.
 func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
-	first := audit.FirstIndex(end.tree.Size())
-	values, hashes := t.tail.values[:0], t.tail.hashes[:0]
+	before := end.tree.Size()
+	values := t.tail.values[:0]
 	for _, e := range entries {
 		var salt [audit.SaltSize]byte
 		rand.Read(salt[:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
 		end.leaf = e.Leaf(salt)
-		hashes = end.tree.Append(hashes, end.leaf)
+		end.hashes = end.tree.Append(end.hashes, end.leaf)
 		values = appendRow(values, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
 			orNull(e.RequestID), orNull(e.Remote), salt[:], bytes.Clone(end.leaf[:]))
 	}
-	t.tail.values, t.tail.hashes = values, hashes
+	t.tail.values = values
 	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", len(LogColumns()), values); err != nil {
 		return logEnd{}, classify("writing the log", err)
 	}
-	values = values[:0]
-	for i := range hashes {
-		values = appendRow(values, first+int64(i), hashes[i][:])
+	if before/audit.StoredWith == end.tree.Size()/audit.StoredWith {
+		return end, nil
+	}
+	return t.storeHashes(end)
+}
+
+// storeHashes writes the hashes that are not stored yet.
+func (t *Tx) storeHashes(end logEnd) (logEnd, error) {
+	first := audit.FirstIndex(end.tree.Size()) - int64(len(end.hashes))
+	values := t.tail.values[:0]
+	for i := range end.hashes {
+		values = appendRow(values, first+int64(i), end.hashes[i][:])
 	}
 	t.tail.values = values
 	err := t.insert("insert into datasette_secrets_log_hashes (id, hash) values ", 2, values)
+	end.hashes = nil // not their memory: if this is undone, it is still needed
 	return end, classify("writing the hashes of the log", err)
 }
 

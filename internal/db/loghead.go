@@ -15,8 +15,9 @@ func (t *Tx) LogHead() (audit.Head, error) {
 	return audit.Head{Size: end.tree.Size(), Root: end.tree.Root(), Time: t.now.Format(audit.TimeLayout)}, nil
 }
 
-// AddLogHead keeps a signed head.
+// AddLogHead keeps a signed head, and with it the hashes of all entries.
 func (t *Tx) AddLogHead(head audit.Head, signed string) error {
+	t.tail.signed = true
 	return classify("keeping a head of the log", t.exec(`
 		insert into datasette_secrets_log_heads (id, time, size, signed)
 		values (1 + coalesce((select max(id) from datasette_secrets_log_heads), 0), ?, ?, ?)`,

@@ -11,36 +11,28 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 )
 
-// LogPage is a run of the log as it is stored: entries, and the hashes that
-// belong to them. On the last page these are all the hashes that there are.
-type LogPage struct {
-	Entries []audit.Stored
-	Hashes  []audit.StoredHash
-	Last    bool
-}
-
 // LogAfter returns the entries after the one with this id, at most limit, with
-// their hashes. Before the first one is math.MinInt64: somebody may have put in
-// ids that no program gives.
-func (t *Tx) LogAfter(id int64, limit int) (page LogPage, err error) {
+// their hashes; last is true where these are all that there are. Before the first
+// one is math.MinInt64: somebody may have put in ids that no program gives.
+func (t *Tx) LogAfter(id int64, limit int) (page audit.Page, last bool, err error) {
 	page.Entries, err = collect(t, "reading the log", scanLog,
 		"select "+logColumns()+" from datasette_secrets_log where id > ? order by id limit ?", id, limit)
 	if err != nil {
-		return LogPage{}, err
+		return audit.Page{}, false, err
 	}
-	page.Last = len(page.Entries) < limit
+	last = len(page.Entries) < limit
 	from, to := int64(math.MinInt64), int64(math.MaxInt64)
 	if id > 0 {
 		from = audit.FirstIndex(id)
 	}
-	if !page.Last {
+	if !last {
 		to = audit.FirstIndex(max(0, page.Entries[len(page.Entries)-1].ID)) - 1
 	}
 	page.Hashes, err = collect(t, "reading the hashes of the log", func(scan scanner) (h audit.StoredHash, err error) {
 		err = scan(&h.Index, &h.Hash)
 		return h, misfit(err)
 	}, "select id, hash from datasette_secrets_log_hashes where id between ? and ? order by id limit ?", from, to, 3*limit)
-	return page, err
+	return page, last, err
 }
 
 // scanLog reads the columns of logColumns. An entry with something in a column
@@ -113,17 +105,17 @@ func (t *Tx) LogHashes() tlog.HashReader { return tlog.HashReaderFunc(t.logHashe
 
 // ReadLog calls fn with one page of the log after the other, each read in a
 // transaction of its own, so that no other process waits for a long log.
-func (d *DB) ReadLog(ctx context.Context, limit int, fn func(LogPage) error) error {
+func (d *DB) ReadLog(ctx context.Context, limit int, fn func(audit.Page) error) error {
 	for id, last := int64(math.MinInt64), false; !last; {
-		var page LogPage
+		var page audit.Page
 		err := d.View(ctx, func(t *Tx) (err error) {
-			page, err = t.LogAfter(id, limit)
+			page, last, err = t.LogAfter(id, limit)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if last = page.Last; !last {
+		if !last {
 			id = page.Entries[len(page.Entries)-1].ID
 		}
 		if err := fn(page); err != nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/datasette-secrets/datasette-secrets/internal/db"
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/internal/signing"
 )
 
@@ -140,7 +140,7 @@ func TestRootSignsInOnce(t *testing.T) {
 func (w *world) acts(t *testing.T) string {
 	t.Helper()
 	var acts []string
-	err := w.db.ReadLog(t.Context(), 100, func(page db.LogPage) error {
+	err := w.db.ReadLog(t.Context(), 100, func(page audit.Page) error {
 		for _, e := range page.Entries {
 			if strings.HasPrefix(e.Action, "sign-") {
 				acts = append(acts, e.Action+" "+e.ActorID+map[bool]string{true: " done", false: " refused"}[e.Allowed])

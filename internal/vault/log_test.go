@@ -25,7 +25,7 @@ func (w *world) logged(t *testing.T) (lines []string) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	err = d.ReadLog(ctx, 7, func(page db.LogPage) error {
+	err = d.ReadLog(ctx, 7, func(page audit.Page) error {
 		for _, e := range page.Entries {
 			if e.Pruned {
 				lines = append(lines, fmt.Sprint(e.ID, " pruned"))
@@ -111,6 +111,11 @@ func TestNothingWithoutTheLog(t *testing.T) {
 	w.env["DATASETTE_SECRETS_PASSWORD"] = "from the environment"
 	raw := w.raw(t)
 	for _, statement := range []string{"drop table datasette_secrets_log", "drop table datasette_secrets_log_hashes"} {
+		for w.counted(t, "select count(*) from datasette_secrets_log")%audit.StoredWith != audit.StoredWith-1 { // until hashes are due
+			if _, err := w.Get(ctx, plugin("demo", "carol"), "API_KEY"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		backup := filepath.Join(t.TempDir(), "backup.db")
 		run(t, raw, "vacuum into '"+backup+"'")
 		run(t, raw, statement)

@@ -131,9 +131,8 @@ func (c *LogCheck) problem(format string, args ...any) {
 
 // logSource reads the log page by page, and notes which versions it tells of.
 type logSource struct {
-	ctx    context.Context
-	db     *db.DB
-	hashes []audit.StoredHash // read with the entries so far, and not yet asked for
+	ctx context.Context
+	db  *db.DB
 
 	before int64 // the last row from before the log
 	stored map[int64]db.Stored
@@ -144,21 +143,20 @@ const logPage = 1000
 
 var errEnough = errors.New("no more is asked for")
 
-// Entries is part of audit.Source.
-func (s *logSource) Entries() iter.Seq2[audit.Stored, error] {
-	return func(yield func(audit.Stored, error) bool) {
-		err := s.db.ReadLog(s.ctx, logPage, func(page db.LogPage) error {
-			s.hashes = append(s.hashes, page.Hashes...)
+// Pages is part of audit.Source.
+func (s *logSource) Pages() iter.Seq2[audit.Page, error] {
+	return func(yield func(audit.Page, error) bool) {
+		err := s.db.ReadLog(s.ctx, logPage, func(page audit.Page) error {
 			for _, e := range page.Entries {
 				s.note(e.Entry)
-				if !yield(e, nil) {
-					return errEnough
-				}
+			}
+			if !yield(page, nil) {
+				return errEnough
 			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
-			yield(audit.Stored{}, err)
+			yield(audit.Page{}, err)
 		}
 	}
 }
@@ -174,19 +172,6 @@ func (s *logSource) note(e audit.Entry) {
 		}
 	case ActionPut, ActionDelete, ActionRestore, ActionAdopt:
 		s.stored[e.SecretID] = db.Stored{ID: e.SecretID, Name: e.Name, Version: e.Version}
-	}
-}
-
-// Hashes is part of audit.Source. Those of a page come with its entries.
-func (s *logSource) Hashes() iter.Seq2[audit.StoredHash, error] {
-	return func(yield func(audit.StoredHash, error) bool) {
-		for len(s.hashes) > 0 {
-			next := s.hashes[0]
-			s.hashes = s.hashes[1:]
-			if !yield(next, nil) {
-				return
-			}
-		}
 	}
 }
 
