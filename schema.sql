@@ -187,6 +187,17 @@ create index if not exists datasette_secrets_log_client on datasette_secrets_log
 create index if not exists datasette_secrets_log_action on datasette_secrets_log (action, id) where action <> 'get';
 create index if not exists datasette_secrets_log_refused on datasette_secrets_log (id) where allowed = 0;
 
+-- Where in the log something is found: what stands in the entries of each block,
+-- which are 256 × block + 1 to 256 × block + 256, once all of them are there. An
+-- index over a column of the log would be a page more in every transaction.
+create table if not exists datasette_secrets_log_blocks (
+    block integer not null,
+    kind text not null,    -- "all", "refused", or a column: "name", "actor_id", "plugin", "client" or "action"
+    text text not null,    -- in that column, where an action is not "get"; else empty
+    uses integer not null, -- how many of these entries are a value that was given out
+    primary key (block, kind, text)
+) without rowid;
+
 -- The hashes of the Merkle tree over the leaves, as golang.org/x/mod/sumdb/tlog
 -- numbers them. Those of the newest entries, fewer than 64, may follow later.
 create table if not exists datasette_secrets_log_hashes (

@@ -1,6 +1,9 @@
 package db
 
-import "math"
+import (
+	"context"
+	"math"
+)
 
 // LogLooking is OlderLog and NewerLog with another limit on how many entries are
 // looked at.
@@ -11,6 +14,9 @@ func (t *Tx) LogLooking(f LogFilter, from int64, limit int, up bool, most int64)
 	}
 	return t.log(f, span, limit, up, most)
 }
+
+// FillBlocks is what Open does with the blocks that the table does not have.
+func (d *DB) FillBlocks(ctx context.Context) error { return d.fillBlocks(ctx) }
 
 // LogPlan is how SQLite finds what a filter means.
 func (t *Tx) LogPlan(f LogFilter, up bool) (plan []string, err error) {

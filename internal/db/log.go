@@ -30,6 +30,7 @@ type logTail struct {
 	signed bool // a head is among it
 
 	values []driver.NamedValue // of the statements that write it
+	block  blockTail           // of this transaction and those before
 }
 
 // maxTail is how many entries a tail keeps memory for.
@@ -38,7 +39,7 @@ const maxTail = 1024
 // empty forgets everything, for the next transaction.
 func (l *logTail) empty() {
 	if cap(l.entries) > maxTail {
-		*l = logTail{}
+		*l = logTail{block: l.block}
 		return
 	}
 	clear(l.entries)
@@ -82,14 +83,18 @@ func (t *Tx) finish(end logEnd) (logEnd, error) {
 	if len(t.tail.entries) == 0 && !t.tail.signed {
 		return end, nil
 	}
-	end, err := t.resume(end)
+	before, err := t.resume(end)
 	if err != nil {
 		return logEnd{}, err
 	}
+	end = before
 	for entries := range slices.Chunk(t.tail.entries, maxTuples) { // so that memory is bounded
 		if end, err = t.append(end, entries); err != nil {
 			return logEnd{}, err
 		}
+	}
+	if err := t.finishBlocks(before, end); err != nil {
+		return logEnd{}, err
 	}
 	if t.tail.signed {
 		return t.storeHashes(end)

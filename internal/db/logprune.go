@@ -81,11 +81,20 @@ func (t *Tx) firstSince(first, size int64, since time.Time) (int64, error) {
 }
 
 // Prune removes the readable fields of the entries from first up to, but
-// without, end. What is left proves the others.
+// without, end, and what blocks tell of them. What is left proves the others.
 func (t *Tx) Prune(first, end int64) error {
-	return classify("pruning the log", t.exec(`
+	err := t.exec(`
 		update datasette_secrets_log set time = null, action = null, name = null, secret_id = null, version = null,
 			actor_id = null, actor_proof = null, plugin = null, client = null, source = null, allowed = null,
 			reason = null, request_id = null, remote = null, salt = null
-		where id >= ? and id < ?`, first, end))
+		where id >= ? and id < ?`, first, end)
+	if err != nil {
+		return classify("pruning the log", err)
+	}
+	t.tail.block.forget()
+	whole, err := t.wholeBlocks()
+	if err != nil {
+		return err
+	}
+	return t.writeBlocks(blockOf(first), min(blockOf(end-1)+1, whole))
 }

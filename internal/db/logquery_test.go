@@ -47,6 +47,9 @@ func logOf(t testing.TB, entries int) (d *db.DB, path string) {
 			case when i %% 2 = 0 then 'plugin' || (i %% 6) end, case when i %% 2 = 1 then 'client' || (i %% 11) end,
 			'database', i %% 1000 <> 0, 'granted', 'request' || i, '127.0.0.1:1', zeroblob(16), zeroblob(32) from n`,
 		entries, logStart.Unix()))
+	if err := d.FillBlocks(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	return d, path
 }
 

@@ -31,6 +31,7 @@ func migrations() []migration {
 		{"0005-refused-pins", makeTables},
 		{"0006-log", beginLog},
 		{"0007-clients", makeTables},
+		{"0008-log-blocks", makeTables},
 	}
 }
 

@@ -49,6 +49,9 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 		warnings, err = d.migrate(ctx)
 	}
 	if err == nil {
+		err = d.fillBlocks(ctx)
+	}
+	if err == nil {
 		err = d.connectReaders(ctx)
 	}
 	if err == nil {
