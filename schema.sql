@@ -179,14 +179,6 @@ create table if not exists datasette_secrets_log (
     leaf blob not null
 );
 
--- Uses are counted in the first one alone, which has action and allowed for that.
-create index if not exists datasette_secrets_log_name on datasette_secrets_log (name, id, action, allowed);
-create index if not exists datasette_secrets_log_actor on datasette_secrets_log (actor_id, id) where actor_id is not null;
-create index if not exists datasette_secrets_log_plugin on datasette_secrets_log (plugin, id) where plugin is not null;
-create index if not exists datasette_secrets_log_client on datasette_secrets_log (client, id) where client is not null;
-create index if not exists datasette_secrets_log_action on datasette_secrets_log (action, id) where action <> 'get';
-create index if not exists datasette_secrets_log_refused on datasette_secrets_log (id) where allowed = 0;
-
 -- Where in the log something is found: what stands in the entries of each block,
 -- which are 256 × block + 1 to 256 × block + 256, once all of them are there. An
 -- index over a column of the log would be a page more in every transaction.

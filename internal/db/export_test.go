@@ -18,17 +18,21 @@ func (t *Tx) LogLooking(f LogFilter, from int64, limit int, up bool, most int64)
 // FillBlocks is what Open does with the blocks that the table does not have.
 func (d *DB) FillBlocks(ctx context.Context) error { return d.fillBlocks(ctx) }
 
-// LogPlan is how SQLite finds what a filter means.
+// LogPlan is how SQLite finds what a filter means: the blocks, and their entries.
 func (t *Tx) LogPlan(f LogFilter, up bool) (plan []string, err error) {
-	span, err := t.logSpan(f, idSpan{1, math.MaxInt64})
-	if err != nil {
-		return nil, err
+	if texts := f.texts(); len(texts) > 0 {
+		query, args := blocksQuery(texts, 0, 100, up, 10)
+		if plan, err = t.explain(query, args...); err != nil {
+			return nil, err
+		}
 	}
-	index, near, err := t.mostSelective(f, span, up, maxLooked)
-	if err != nil {
-		return nil, err
-	}
-	query, args := f.query(index, near, 10, up)
+	query, args := f.query(idSpan{1, 1000}, 10, up)
+	more, err := t.explain(query, args...)
+	return append(plan, more...), err
+}
+
+// explain is the plan of a statement.
+func (t *Tx) explain(query string, args ...any) ([]string, error) {
 	return collect(t, "explaining", func(scan scanner) (detail string, err error) {
 		var id, parent, unused int
 		return detail, scan(&id, &parent, &unused, &detail)

@@ -226,7 +226,7 @@ func TestPrunedEntriesAreNotToldOf(t *testing.T) {
 }
 
 // Blocks that are not in the table are written when the file is opened: all of
-// them in a file of before, and those that somebody deleted.
+// them in a file that has the indexes of before, and those that somebody deleted.
 func TestOpenWritesMissingBlocks(t *testing.T) {
 	t.Parallel()
 	d, path := logOf(t, 20_000)
@@ -238,7 +238,13 @@ func TestOpenWritesMissingBlocks(t *testing.T) {
 	for what, statement := range map[string]string{
 		"an older file": `
 			drop table datasette_secrets_log_blocks;
-			delete from datasette_secrets_migrations where name = '0008-log-blocks'`,
+			delete from datasette_secrets_migrations where name = '0008-log-blocks';
+			create index datasette_secrets_log_name on datasette_secrets_log (name, id, action, allowed);
+			create index datasette_secrets_log_actor on datasette_secrets_log (actor_id, id) where actor_id is not null;
+			create index datasette_secrets_log_plugin on datasette_secrets_log (plugin, id) where plugin is not null;
+			create index datasette_secrets_log_client on datasette_secrets_log (client, id) where client is not null;
+			create index datasette_secrets_log_action on datasette_secrets_log (action, id) where action <> 'get';
+			create index datasette_secrets_log_refused on datasette_secrets_log (id) where allowed = 0`,
 		"all of them":      `delete from datasette_secrets_log_blocks`,
 		"the first one":    `delete from datasette_secrets_log_blocks where block = 0`,
 		"one between":      `delete from datasette_secrets_log_blocks where block = 70`,
@@ -251,6 +257,9 @@ func TestOpenWritesMissingBlocks(t *testing.T) {
 		d := open(t, path)
 		toldIsSaid(t, what, path)
 		d.Close()
+	}
+	if n := scalar(t, path, "select count(*) from sqlite_master where type = 'index' and tbl_name = 'datasette_secrets_log'"); n != "0" {
+		t.Errorf("the log has %s indexes", n)
 	}
 	if n := scalar(t, path, "select max(block) from datasette_secrets_log_blocks"); n != "77" {
 		t.Errorf("the newest block is %s", n)
@@ -282,7 +291,14 @@ func TestBlocksTakeOddEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Close()
+	defer d.Close()
+	for _, name := range []string{"FAR", "FARTHER", "SECRET_18"} {
+		for _, up := range []bool{false, true} {
+			if ids := paged(t, d, db.LogFilter{Name: name}, up, 10, 1000); len(ids) != 1 {
+				t.Errorf("%s, up %v: found %d times", name, up, len(ids))
+			}
+		}
+	}
 }
 
 // What somebody did to the table of blocks is found: which entries it tells other
@@ -351,4 +367,25 @@ func TestCheckBlocksOfALogThatGrows(t *testing.T) {
 		}
 	}
 	writing.Wait()
+}
+
+// A file of before that is only read has no table of blocks.
+func TestLogWithoutBlocks(t *testing.T) {
+	t.Parallel()
+	d, path := logOf(t, 3000)
+	d.Close()
+	runOn(t, path, "drop table datasette_secrets_log_blocks")
+	reading, err := db.OpenReadOnly(context.Background(), path, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reading.Close()
+	pagesAreComplete(t, reading)
+	view(t, reading, func(tx *db.Tx) error {
+		counts, err := tx.UsesOnDays("SECRET_0", logStart, 1)
+		if err != nil || counts[0] != 1440 {
+			t.Errorf("uses: %v, %v", counts, err)
+		}
+		return nil
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/datasette-secrets/datasette-secrets/internal/audit"
@@ -136,128 +135,111 @@ func (t *Tx) firstAt(span idSpan, moment time.Time) (id int64, found bool, err e
 	return id, found, nil
 }
 
-// condition is one part of a filter.
+// condition is one part of a filter: a column and what has to be in it.
 type condition struct {
-	index string // which finds it; empty: none does
-	where string
-	args  []any
+	column string
+	value  any
+	in     blockText // of the blocks that have it; zero if most have
 }
 
 // conditions are the parts of a filter but its time.
 func (f LogFilter) conditions() []condition {
 	var all []condition
-	add := func(index, where string, args ...any) { all = append(all, condition{index, where, args}) }
-	for _, text := range []struct{ column, text string }{
-		{"name", f.Name}, {"actor_id", f.Actor}, {"plugin", f.Plugin}, {"client", f.Client},
+	for _, in := range []blockText{
+		{kindName, f.Name}, {kindActor, f.Actor}, {kindPlugin, f.Plugin}, {kindClient, f.Client}, {kindAction, f.Action},
 	} {
-		if text.text != "" {
-			add("datasette_secrets_log_"+strings.TrimSuffix(text.column, "_id"), text.column+" = ?", text.text)
+		switch {
+		case in.text == "":
+		case in == blockText{kindAction, actionGet}:
+			all = append(all, condition{column: in.kind, value: in.text})
+		default:
+			all = append(all, condition{in.kind, in.text, in})
 		}
-	}
-	switch {
-	case f.Action == "get": // most are, so that an index would help nobody
-		add("", "action = 'get'")
-	case f.Action != "":
-		add("datasette_secrets_log_action", "action = ? and action <> 'get'", f.Action)
 	}
 	switch {
 	case f.Allowed == nil:
 	case *f.Allowed:
-		add("", "allowed = 1")
+		all = append(all, condition{column: "allowed", value: true})
 	default:
-		add("datasette_secrets_log_refused", "allowed = 0")
+		all = append(all, condition{"allowed", false, blockText{kind: kindRefused}})
 	}
 	return all
 }
 
+// texts are what a block has to have that has an entry which the filter means.
+func (f LogFilter) texts() (all []blockText) {
+	for _, c := range f.conditions() {
+		if c.in.kind != "" {
+			all = append(all, c.in)
+		}
+	}
+	return all
+}
+
+// where is what a statement asks for: the entries of a span that a filter means.
+func (f LogFilter) where(span idSpan) (where string, args []any) {
+	where, args = " where id >= ? and id <= ?", []any{span.lowest, span.highest}
+	for _, c := range f.conditions() {
+		where, args = where+" and "+c.column+" = ?", append(args, c.value)
+	}
+	return where, args
+}
+
 // log reads a page from one end of a span, and looks at no more than most
-// entries for it.
+// entries for it, but for one block at least.
 func (t *Tx) log(f LogFilter, span idSpan, limit int, up bool, most int64) (LogFound, error) {
 	span, err := t.logSpan(f, span)
+	if err == nil && !span.empty() {
+		span, err = t.skipGap(span, up)
+	}
 	if err != nil || span.empty() {
 		return LogFound{}, err
 	}
-	index, near, err := t.mostSelective(f, span, up, most)
+	near, blocks, err := t.nearBlocks(f, span, up, int(max(most/blockSize, 1)))
 	if err != nil {
 		return LogFound{}, err
 	}
-	query, args := f.query(index, near, limit+1, up)
-	entries, err := collect(t, "reading the log", scanLogRow, query, args...)
-	if err != nil {
-		return LogFound{}, err
+	var entries []LogRow
+	for _, part := range runs(blocks, near) {
+		query, args := f.query(part, limit+1-len(entries), up)
+		some, err := collect(t, "reading the log", scanLogRow, query, args...)
+		if err != nil {
+			return LogFound{}, err
+		}
+		if entries = append(entries, some...); len(entries) > limit {
+			entries = entries[:limit]
+			return LogFound{entries, entries[limit-1].ID, true}, nil
+		}
 	}
-	switch {
-	case len(entries) > limit:
-		entries = entries[:limit]
-		return LogFound{entries, entries[limit-1].ID, true}, nil
-	case up:
+	if up {
 		return LogFound{entries, near.highest, near != span}, nil
 	}
 	return LogFound{entries, near.lowest, near != span}, nil
 }
 
 // query is the statement for the entries of a span that a filter means.
-func (f LogFilter) query(index string, span idSpan, limit int, up bool) (string, []any) {
-	where, args := []string{"id >= ? and id <= ?"}, []any{span.lowest, span.highest}
-	for _, c := range f.conditions() {
-		where, args = append(where, c.where), append(args, c.args...)
-	}
-	return logRows(by(index) + " where " + strings.Join(where, " and ") + " order by id " + order(up) + " limit ?"), append(args, limit)
+func (f LogFilter) query(span idSpan, limit int, up bool) (string, []any) {
+	where, args := f.where(span)
+	return logRows(where + " order by id " + order(up) + " limit ?"), append(args, limit)
 }
 
-// mostSelective chooses the index that leaves the fewest entries to look at,
-// and the part of the span, from its beginning, in which it leaves no more than
-// most. Without an index, that is every entry.
-func (t *Tx) mostSelective(f LogFilter, span idSpan, up bool, most int64) (index string, near idSpan, err error) {
-	near, fewest := span, min(span.highest-span.lowest, most-1)+1
-	if up {
-		near.highest = span.lowest + fewest - 1
-	} else {
-		near.lowest = span.highest - fewest + 1
-	}
-	for _, c := range f.conditions() {
-		if c.index == "" {
-			continue
-		}
-		part, count, err := t.reach(c, span, up, most)
-		if err != nil {
-			return "", idSpan{}, err
-		}
-		if part.highest-part.lowest > near.highest-near.lowest || part == near && count <= fewest {
-			index, near, fewest = c.index, part, count
-		}
-	}
-	return index, near, nil
-}
-
-// reach is the part of a span, from its beginning, in which no more than most
-// entries meet a condition, and how many do.
-func (t *Tx) reach(c condition, span idSpan, up bool, most int64) (part idSpan, count int64, err error) {
-	last := "min(id)"
-	if up {
-		last = "max(id)"
-	}
-	var end sql.NullInt64
-	err = t.queryRow("select count(*), "+last+" from (select id from datasette_secrets_log"+by(c.index)+
-		" where id >= ? and id <= ? and "+c.where+" order by id "+order(up)+" limit ?)",
-		append(append([]any{span.lowest, span.highest}, c.args...), most)...).Scan(&count, &end)
+// skipGap makes a span begin with an entry, in the direction of reading: somebody
+// may have put in ids far above the others.
+func (t *Tx) skipGap(span idSpan, up bool) (idSpan, error) {
+	var id int64
+	err := t.queryRow("select id from datasette_secrets_log where id >= ? and id <= ? order by id "+order(up)+" limit 1",
+		span.lowest, span.highest).Scan(&id)
 	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return idSpan{1, 0}, nil
 	case err != nil:
-		return idSpan{}, 0, classify("reading the log", err)
-	case count < most:
+		return idSpan{}, classify("reading the log", err)
 	case up:
-		span.highest = end.Int64
+		span.lowest = id
 	default:
-		span.lowest = end.Int64
+		span.highest = id
 	}
-	return span, count, nil
-}
-
-func by(index string) string {
-	if index == "" {
-		return " not indexed"
-	}
-	return " indexed by " + index
+	return span, nil
 }
 
 func order(up bool) string {
@@ -293,6 +275,10 @@ func scanLogRow(scan scanner) (e LogRow, err error) {
 func (t *Tx) UsesOnDays(name string, first time.Time, days int) ([]int64, error) {
 	day := first.UTC().Truncate(24 * time.Hour)
 	span, err := t.logSpan(LogFilter{Since: day}, idSpan{1, math.MaxInt64})
+	if err != nil {
+		return nil, err
+	}
+	told, err := t.toldBlocks()
 	counts := make([]int64, days)
 	for i := 0; i < days && err == nil && !span.empty(); i++ {
 		day = day.Add(24 * time.Hour)
@@ -304,7 +290,7 @@ func (t *Tx) UsesOnDays(name string, first time.Time, days int) ([]int64, error)
 		if found {
 			today.highest = next - 1
 		}
-		counts[i], err = t.uses(name, today)
+		counts[i], err = t.uses(name, today, told)
 		span.lowest = next
 		if !found {
 			break
@@ -313,10 +299,35 @@ func (t *Tx) UsesOnDays(name string, first time.Time, days int) ([]int64, error)
 	return counts, err
 }
 
-func (t *Tx) uses(name string, span idSpan) (count int64, err error) {
+// uses counts the uses of a secret in a span: by blocks as far as there are whole
+// ones in it that the table tells of, which are those before told, else by entries.
+func (t *Tx) uses(name string, span idSpan, told int64) (int64, error) {
+	first, end := blockOf(span.lowest), min(span.highest/blockSize, told)
+	if blockSpan(first).lowest < span.lowest {
+		first++
+	}
+	if first >= end {
+		return t.usesByEntries(name, span)
+	}
+	before, err := t.usesByEntries(name, idSpan{span.lowest, first * blockSize})
+	if err != nil {
+		return 0, err
+	}
+	within, err := t.usesByBlocks(name, first, end-1)
+	if err != nil {
+		return 0, err
+	}
+	after, err := t.usesByEntries(name, idSpan{end*blockSize + 1, span.highest})
+	return before + within + after, err
+}
+
+func (t *Tx) usesByEntries(name string, span idSpan) (count int64, err error) {
+	if span.empty() {
+		return 0, nil
+	}
 	err = t.queryRow(`
-		select count(*) from datasette_secrets_log indexed by datasette_secrets_log_name
-		where name = ? and id >= ? and id <= ? and action = 'get' and allowed = 1`, name, span.lowest, span.highest).Scan(&count)
+		select count(*) from datasette_secrets_log
+		where id >= ? and id <= ? and name = ? and action = 'get' and allowed = 1`, span.lowest, span.highest, name).Scan(&count)
 	return count, classify("counting the uses of a secret", err)
 }
 
@@ -352,11 +363,8 @@ func (t *Tx) LogStats(f LogFilter, most int64) (LogStats, error) {
 	}
 	span.lowest = max(span.lowest, span.highest-most+1)
 	stats := LogStats{Lowest: span.lowest, Highest: span.highest}
-	where, args := []string{"id >= ? and id <= ?"}, []any{span.lowest, span.highest}
-	for _, c := range f.conditions() {
-		where, args = append(where, c.where), append(args, c.args...)
-	}
-	from := " from datasette_secrets_log where " + strings.Join(where, " and ")
+	where, args := f.where(span)
+	from := " from datasette_secrets_log" + where
 	err = t.queryRow("select count(*), coalesce(sum(action is null and salt is null), 0)"+from, args...).Scan(&stats.Entries, &stats.Pruned)
 	if err != nil {
 		return LogStats{}, classify("counting the log", err)

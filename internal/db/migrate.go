@@ -31,12 +31,26 @@ func migrations() []migration {
 		{"0005-refused-pins", makeTables},
 		{"0006-log", beginLog},
 		{"0007-clients", makeTables},
-		{"0008-log-blocks", makeTables},
+		{"0008-log-blocks", findLogByBlocks},
 	}
 }
 
 // makeTables makes the tables that the file does not have.
 func makeTables(t *Tx) error { return t.exec(secrets.Schema) }
+
+// findLogByBlocks makes the table of blocks, which Open fills, and drops the
+// indexes that did its work.
+func findLogByBlocks(t *Tx) error {
+	if err := makeTables(t); err != nil {
+		return err
+	}
+	for _, column := range []string{"name", "actor", "plugin", "client", "action", "refused"} {
+		if err := t.exec("drop index if exists datasette_secrets_log_" + column); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // migrate runs what the file has not seen, all in one transaction.
 func (d *DB) migrate(ctx context.Context) (warnings []string, err error) {
