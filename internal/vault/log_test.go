@@ -391,6 +391,42 @@ func TestEditingOfTheLogIsFound(t *testing.T) {
 	}
 }
 
+// No hash covers the table by which entries are found. What somebody does to it is
+// found all the same, and mended by deleting it all and starting again.
+func TestHidingEntriesIsFound(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	put(t, w, "API_KEY", "one", "")
+	for range 600 {
+		if _, err := w.Get(ctx, plugin("demo", "carol"), "API_KEY"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	original := filepath.Join(t.TempDir(), "original.db")
+	run(t, w.raw(t), "vacuum into '"+original+"'")
+	for statement, want := range map[string]string{
+		"delete from datasette_secrets_log_blocks where block = 1":                                      "entries 257 to 512 are",
+		"delete from datasette_secrets_log_blocks where kind = 'name' and block = 0":                    "entries 1 to 256 are",
+		"delete from datasette_secrets_log_blocks":                                                      "entries 1 to 512 are",
+		"update datasette_secrets_log_blocks set uses = uses - 1 where kind = 'name' and block = 1":     "entries 257 to 512 are",
+		"insert into datasette_secrets_log_blocks values (0, 'actor_id', 'mallory', 1)":                 "entries 1 to 256 are",
+		"insert into datasette_secrets_log_blocks values (2, 'name', 'API_KEY', 1)":                     "that the log does not have",
+		"insert into datasette_secrets_log_blocks values (1000000, 'all', '', 1)":                       "that the log does not have",
+		"update datasette_secrets_log_blocks set text = 'nobody' where kind = 'actor_id' and block = 1": "entries 257 to 512 are",
+	} {
+		c := w.copyOf(t, original)
+		run(t, c.raw(t), statement)
+		if check := c.verified(t); len(check.Bad) != 1 || !strings.Contains(check.Bad[0].String(), want) {
+			t.Errorf("%s: %+v", statement, check.Bad)
+		}
+		run(t, c.raw(t), "delete from datasette_secrets_log_blocks")
+		c.second(t)
+		if check := c.verified(t); len(check.Bad) > 0 {
+			t.Errorf("%s, and started again: %+v", statement, check.Bad)
+		}
+	}
+}
+
 // A file that was put back to an older state is found with a head that was
 // kept elsewhere.
 func TestAnOlderFileIsFoundWithAKeptHead(t *testing.T) {

@@ -29,7 +29,8 @@ type LogCheck struct {
 // VerifyLog reads the whole log and finds every way in which it is not what was
 // written. verifying are public keys that were kept elsewhere; without any,
 // those in the database count. kept are signed heads from elsewhere. It also
-// compares the log with the table of secrets.
+// compares the log with the table of secrets, and with that by which entries are
+// found.
 //
 // It needs no key of the keyring, but with one it also finds a public key that
 // somebody else put into the database. An error says nothing about the log.
@@ -60,7 +61,10 @@ func (v *Vault) VerifyLog(ctx context.Context, caller secrets.Caller, verifying,
 		return check, nil // nothing can be said by a log that is not what was written
 	}
 	check.compare(table, source.stored, source.before)
-	return check, check.findGone(ctx, v.db, table, source.stored)
+	if err := check.findGone(ctx, v.db, table, source.stored); err != nil {
+		return check, err
+	}
+	return check, check.findHidden(ctx, v.db)
 }
 
 // useOwnLogKeys takes the public keys in the database.
@@ -121,6 +125,19 @@ func (c *LogCheck) findGone(ctx context.Context, d *db.DB, table, logged map[int
 		}
 		return nil
 	})
+}
+
+// findHidden finds entries that a filter would not find, and those that it would
+// look for in vain: what the file tells of blocks is not covered by any hash.
+func (c *LogCheck) findHidden(ctx context.Context, d *db.DB) error {
+	wrong, others, err := d.CheckBlocks(ctx)
+	for _, entries := range wrong {
+		c.problem("entries %d to %d are as they were written, but the table datasette_secrets_log_blocks, by which they are found, tells something else", entries.First, entries.Last)
+	}
+	if others {
+		c.problem("the table datasette_secrets_log_blocks tells of entries that the log does not have, or not all of")
+	}
+	return err
 }
 
 func (c *LogCheck) problem(format string, args ...any) {
