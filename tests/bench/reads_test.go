@@ -99,8 +99,8 @@ func flatReads(t *testing.T) []row {
 	fill(t, secretsToo, 1000, 1)
 	fill(t, logToo, 1, 1)
 	fillLog(t, logToo, entries)
-	base := readHere(t, few)
-	many, logged := readHere(t, secretsToo), readHere(t, logToo)
+	took := readHere(t, few, secretsToo, logToo)
+	base, many, logged := took[0], took[1], took[2]
 	return []row{
 		{"`GetSecret`, 1,000 secrets : 1 secret", perSecond(many), perSecond(base), ratio(many, base), "≤ 1.1"},
 		{"… 1,000,000 entries in the log : none", perSecond(logged), perSecond(base), ratio(logged, base), "≤ 1.1"},
