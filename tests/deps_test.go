@@ -30,6 +30,7 @@ func direct() map[string]string {
 		"golang.org/x/mod":                          "the Merkle tree, proofs and signed heads of the log",
 		"golang.org/x/net":                          "an HTML tokenizer for descriptions, and for tests",
 		"golang.org/x/sys":                          "peer credentials of unix sockets, and the kernel's calls for sandboxes",
+		"golang.org/x/time":                         "limits on rates: of plugins' calls and lines, of clients, of tries to unseal",
 		"google.golang.org/genproto/googleapis/rpc": "error details that name their reason",
 		"google.golang.org/grpc":                    "the transport of plugins",
 		"google.golang.org/protobuf":                "the messages of plugins",

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/vault"
 )
@@ -26,19 +28,19 @@ type journal struct {
 
 type journalState struct {
 	sync.Mutex
-	bucket bucket
-	left   int
+	limiter *rate.Limiter
+	left    int
 }
 
 func newJournal(now func() time.Time) journal {
-	return journal{now: now, state: &journalState{bucket: bucket{tokens: strangersBurst, last: now()}}}
+	return journal{now: now, state: &journalState{limiter: rate.NewLimiter(strangersRate, strangersBurst)}}
 }
 
 // take tells whether a refusal is to be recorded, and how many were not.
 func (j journal) take() (record bool, left int) {
 	j.state.Lock()
 	defer j.state.Unlock()
-	if !j.state.bucket.take(j.now(), strangersRate, strangersBurst) {
+	if !j.state.limiter.AllowN(j.now(), 1) {
 		j.state.left++
 		return false, 0
 	}

@@ -3,6 +3,8 @@ package api
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // rates allows each client so many requests a second in the long run, and two
@@ -11,46 +13,32 @@ type rates struct {
 	rate float64
 	now  func() time.Time
 
-	mu      *sync.Mutex
-	buckets map[string]*bucket
+	mu       *sync.Mutex
+	limiters map[string]*rate.Limiter
 }
 
-func newRates(rate float64, now func() time.Time) rates {
-	return rates{rate: rate, now: now, mu: new(sync.Mutex), buckets: map[string]*bucket{}}
+func newRates(perSecond float64, now func() time.Time) rates {
+	return rates{rate: perSecond, now: now, mu: new(sync.Mutex), limiters: map[string]*rate.Limiter{}}
 }
 
 // take is an error when the client has to wait before it asks again.
 func (r rates) take(client string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	b := r.buckets[client]
-	if b == nil {
-		b = &bucket{tokens: 2 * r.rate, last: r.now()}
-		r.buckets[client] = b
-	}
-	if b.take(r.now(), r.rate, 2*r.rate) {
+	now := r.now()
+	limiter := r.limiter(client)
+	if limiter.AllowN(now, 1) {
 		return nil
 	}
 	return &later{
 		problem: problem{codeRateLimited, "this client asks too often"},
-		wait:    time.Duration((1 - b.tokens) / r.rate * float64(time.Second)),
+		wait:    time.Duration((1 - limiter.TokensAt(now)) / r.rate * float64(time.Second)),
 	}
 }
 
-// bucket is a token bucket, for one user at a time.
-type bucket struct {
-	tokens float64
-	last   time.Time
-}
-
-// take tells whether one more event is allowed now, of rate a second in the
-// long run and burst at once.
-func (b *bucket) take(now time.Time, rate, burst float64) bool {
-	b.tokens = min(burst, b.tokens+rate*now.Sub(b.last).Seconds())
-	b.last = now
-	if b.tokens < 1 {
-		return false
+func (r rates) limiter(client string) *rate.Limiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limiters[client] == nil {
+		r.limiters[client] = rate.NewLimiter(rate.Limit(r.rate), max(1, int(2*r.rate)))
 	}
-	b.tokens--
-	return true
+	return r.limiters[client]
 }

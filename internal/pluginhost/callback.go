@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -40,7 +41,7 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := &gate{log: l.log, bucket: newBucket(callRate, callBurst, time.Now)}
+	gate := &gate{log: l.log, limiter: rate.NewLimiter(callRate, callBurst)}
 	server := grpc.NewServer(
 		grpc.Creds(credentials.NewTLS(l.identity.HostTLS())),
 		grpc.ConnectionTimeout(l.timings.Call),
@@ -69,8 +70,8 @@ func (c *callback) stop() { c.server.Stop() }
 
 // gate is what every call of one plugin passes.
 type gate struct {
-	log    *slog.Logger
-	bucket *bucket
+	log     *slog.Logger
+	limiter *rate.Limiter
 }
 
 // recover turns a panic into an error. What it carries may be a secret, so
@@ -121,7 +122,7 @@ func (g *gate) limitStream(server any, stream grpc.ServerStream, _ *grpc.StreamS
 }
 
 func (g *gate) admit() error {
-	if !g.bucket.take() {
+	if !g.limiter.Allow() {
 		return status.Error(codes.ResourceExhausted, "too many calls; try again in a second")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
@@ -49,12 +50,6 @@ func ParseHandshake(line string) (text string, cert *x509.Certificate, err error
 func Caller(signer signing.Signer, plugin, actorID, token string) (secrets.Caller, error) {
 	return (&service{plugin: plugin, signer: signer}).caller(actorID, token)
 }
-
-// NewBucket is newBucket for the tests.
-var NewBucket = newBucket
-
-// Take is take for the tests.
-func (b *bucket) Take() bool { return b.take() }
 
 // The limits on one log line.
 const (
@@ -125,8 +120,8 @@ func (k *kept[T]) Len() int { return len(k.answers) }
 
 // Stream passes a stream through the gate of a plugin that may make so many
 // calls, to a handler.
-func Stream(log *slog.Logger, calls float64, handle func(context.Context) error) func(context.Context) error {
-	g := &gate{log: log, bucket: newBucket(0, calls, time.Now)}
+func Stream(log *slog.Logger, calls int, handle func(context.Context) error) func(context.Context) error {
+	g := &gate{log: log, limiter: rate.NewLimiter(0, calls)}
 	info := &grpc.StreamServerInfo{FullMethod: "/test/Stream"}
 	return func(ctx context.Context) error {
 		return g.recoverStream(nil, passing{ctx: ctx}, info, func(server any, stream grpc.ServerStream) error {

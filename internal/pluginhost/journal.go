@@ -5,7 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
-	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -19,13 +20,13 @@ const (
 type journal struct {
 	log      *slog.Logger
 	redactor *redactor
-	bucket   *bucket
+	limiter  *rate.Limiter
 	dropped  atomic.Int64
 	told     atomic.Int64 // how many of them the log knows about
 }
 
 func newJournal(log *slog.Logger) *journal {
-	return &journal{log: log, redactor: &redactor{}, bucket: newBucket(logRate, logBurst, time.Now)}
+	return &journal{log: log, redactor: &redactor{}, limiter: rate.NewLimiter(logRate, logBurst)}
 }
 
 // lines returns a writer for one stream of text.
@@ -34,7 +35,7 @@ func (j *journal) lines() *lines { return &lines{journal: j} }
 // line logs one line, which may have been cut off, or drops it. It tells whether
 // the line is part of the text of a crash.
 func (j *journal) line(text []byte, cut, crashing bool) bool {
-	if !j.bucket.take() {
+	if !j.limiter.Allow() {
 		j.dropped.Add(1)
 		return crashing
 	}

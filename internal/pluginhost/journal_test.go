@@ -3,7 +3,6 @@ package pluginhost_test
 import (
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -52,27 +51,4 @@ func FuzzParseLine(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestBucket(t *testing.T) {
-	t.Parallel()
-	clock := time.Unix(0, 0)
-	b := pluginhost.NewBucket(10, 3, func() time.Time { return clock })
-	taken := func() (n int) {
-		for b.Take() {
-			n++
-		}
-		return n
-	}
-	if n := taken(); n != 3 {
-		t.Errorf("%d at once, want 3", n)
-	}
-	clock = clock.Add(200 * time.Millisecond)
-	if n := taken(); n != 2 {
-		t.Errorf("%d after 200 ms, want 2", n)
-	}
-	clock = clock.Add(time.Hour)
-	if n := taken(); n != 3 {
-		t.Errorf("%d after an hour, want 3", n)
-	}
 }

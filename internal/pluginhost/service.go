@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/time/rate"
+
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/metrics"
 	"github.com/datasette-secrets/datasette-secrets/internal/pluginpb"
@@ -34,7 +36,7 @@ type service struct {
 	settings func(plugin string) (any, error)
 	maxAge   time.Duration // how long the plugin may keep a value
 	batches  chan struct{} // one for each GetSecrets that is being answered
-	watches  *bucket
+	watches  *rate.Limiter
 	redactor *redactor
 	metrics  *metrics.Metrics // may be nil
 	log      *slog.Logger
@@ -48,7 +50,7 @@ func newService(cfg Config, l *launch) *service {
 		settings: cfg.Settings,
 		maxAge:   cfg.Grants[l.name].MaxAge,
 		batches:  make(chan struct{}, maxBatches),
-		watches:  newBucket(watchRate, watchBurst, time.Now),
+		watches:  rate.NewLimiter(watchRate, watchBurst),
 		redactor: l.runner.journal.redactor,
 		metrics:  cfg.Metrics,
 		log:      l.log,

@@ -22,7 +22,7 @@ const (
 // Watch implements pluginpb.SecretsServer. It ends when the plugin hangs up,
 // does not keep up, or when the host stops.
 func (s *service) Watch(r *pluginpb.WatchRequest, stream grpc.ServerStreamingServer[pluginpb.Change]) error {
-	if !s.watches.take() {
+	if !s.watches.Allow() {
 		return status.Error(codes.ResourceExhausted, "too many watches are opened; try again in a second")
 	}
 	ctx := stream.Context()

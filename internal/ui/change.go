@@ -53,7 +53,7 @@ func (s *site) changeable(r *request, action string) (vault.Secret, []vault.Vers
 	if err == nil && !r.signedIn() {
 		refused, err = true, denied("You must be signed in to change a secret", "")
 	}
-	if refused && r.Method == http.MethodPost && (r.signedIn() || s.guesses.take(s.Now()) == 0) {
+	if refused && r.Method == http.MethodPost && (r.signedIn() || s.guesses.AllowN(s.Now(), 1)) {
 		err = s.Vault.NoteRefused(r.Context(), r.caller, action, r.name(), err)
 	}
 	return v, versions, err

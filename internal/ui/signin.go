@@ -74,7 +74,7 @@ func (t *rootToken) giveBack(text string) {
 // refusedSignIn records that somebody had a wrong token, and returns what they
 // are told. Not every guess is worth an entry: strangers would fill the log.
 func (s *site) refusedSignIn(r *request, text, hint string) error {
-	if s.guesses.take(s.Now()) == 0 {
+	if s.guesses.AllowN(s.Now(), 1) {
 		if err := s.Vault.Note(r.Context(), r.caller, vault.ActionSignIn, fmt.Errorf("%w: %s", secrets.ErrDenied, text)); !errors.Is(err, secrets.ErrDenied) {
 			return err
 		}

@@ -32,6 +32,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
@@ -132,18 +134,20 @@ type site struct {
 	pages    pages
 	markup   markup
 	root     rootToken
-	tries    tries // of unsealing
-	guesses  tries // of tokens to sign in with, that are recorded
+	tries    *rate.Limiter // of unsealing
+	guesses  *rate.Limiter // of tokens to sign in with, that are recorded
 	verified checked
 }
 
 func newSite(cfg Config) *site {
 	s := &site{
-		Config: cfg,
-		prefix: cleanBase(cfg.Settings.BaseURL),
-		assets: loadAssets(),
-		pages:  parsePages(),
-		markup: newMarkup(),
+		Config:  cfg,
+		prefix:  cleanBase(cfg.Settings.BaseURL),
+		assets:  loadAssets(),
+		pages:   parsePages(),
+		markup:  newMarkup(),
+		tries:   newTries(),
+		guesses: newTries(),
 	}
 	s.csp = contentSecurityPolicy(cfg.ExtraCSS)
 	s.root.text = cfg.RootToken

@@ -6,8 +6,9 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 	"github.com/datasette-secrets/datasette-secrets/internal/access"
@@ -23,27 +24,7 @@ const (
 	tryEvery    = 15 * time.Second
 )
 
-// tries is a bucket of tries that fills up slowly.
-type tries struct {
-	mu    sync.Mutex
-	used  float64 // of triesAtOnce
-	since time.Time
-}
-
-// take uses one try, or returns how long it takes until there is one.
-func (t *tries) take(now time.Time) (wait time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if passed := now.Sub(t.since); passed > 0 {
-		t.used = max(0, t.used-float64(passed)/float64(tryEvery))
-	}
-	t.since = now
-	if missing := t.used + 1 - triesAtOnce; missing > 0 {
-		return time.Duration(math.Ceil(missing * float64(tryEvery)))
-	}
-	t.used++
-	return 0
-}
+func newTries() *rate.Limiter { return rate.NewLimiter(rate.Every(tryEvery), triesAtOnce) }
 
 // unsealPage is /-/unseal.
 type unsealPage struct {
@@ -107,8 +88,8 @@ func (s *site) unseal(w http.ResponseWriter, r *request) error {
 		}
 		openings = []vault.Opening{{Means: means}}
 	}
-	if wait := s.tries.take(s.Now()); wait > 0 {
-		seconds := int(math.Ceil(wait.Seconds()))
+	if now := s.Now(); !s.tries.AllowN(now, 1) {
+		seconds := int(math.Ceil((1 - s.tries.TokensAt(now)) * tryEvery.Seconds()))
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		return &problem{
 			status: http.StatusTooManyRequests,
