@@ -150,13 +150,13 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 	if tlsConfig != nil {
 		listener = tls.NewListener(listener, tlsConfig)
 	}
-	doors := []door{{newServer(opened.Handler(), log), listener}}
+	doors := []door{{newServer(opened, opened.Handler(), log), listener}}
 	if f.apiUDS != "" {
 		only, err := listenUnix(ctx, f.apiUDS, apiSocketMode)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		doors = append(doors, door{newServer(opened.API(), log), only})
+		doors = append(doors, door{newServer(opened, opened.API(), log), only})
 	}
 	collectLater(sys)
 	f.announce(sys, log, opened, base)
@@ -181,8 +181,8 @@ type door struct {
 	listener net.Listener
 }
 
-func newServer(handler http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
+func newServer(opened *host.Host, handler http.Handler, log *slog.Logger) *http.Server {
+	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
@@ -191,6 +191,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	opened.Record(server)
+	return server
 }
 
 // serveUntil serves until ctx ends, or a door fails.
