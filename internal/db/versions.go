@@ -74,6 +74,36 @@ func (t *Tx) Newest(name string) (row Row, found bool, err error) {
 	return t.row("reading the newest version of a secret", rowsOf(`where s.name = cast(? as text) order by s.version desc limit 1`), name)
 }
 
+// Current is what the use of a secret takes: its newest version, and its mark. Of
+// the version it has ID, Name, Version, Encrypted, Binding, KeyName and DeletedAt.
+type Current struct {
+	Row    Row
+	Found  bool
+	Mark   Mark
+	Marked bool
+}
+
+// Current reads what Newest and Mark read, in one statement.
+func (t *Tx) Current(name string) (Current, error) {
+	c := Current{Row: Row{Name: name}, Mark: Mark{Name: name}}
+	var id, version, marked sql.NullInt64
+	var key, deleted sql.NullString
+	err := t.queryRow(`
+		select s.id, s.version, s.encryption_key_name, s.deleted_at, s.encrypted, b.mac, m.version, m.mac
+		from (select 1)
+		left join datasette_secrets s on s.id = (
+			select id from datasette_secrets where name = cast(?1 as text) order by version desc limit 1)
+		left join datasette_secrets_bindings b on b.secret_id = s.id
+		left join datasette_secrets_marks m on m.name = cast(?1 as text)`, name).Scan(
+		&id, &version, &key, &deleted, &c.Row.Encrypted, &c.Row.Binding, &marked, &c.Mark.Code)
+	if err != nil {
+		return Current{}, classify("reading the newest version of a secret", misfit(err))
+	}
+	c.Row.ID, c.Row.Version, c.Row.KeyName, c.Row.DeletedAt = id.Int64, version.Int64, key.String, deleted.String
+	c.Mark.Version, c.Found, c.Marked = marked.Int64, id.Valid, marked.Valid
+	return c, nil
+}
+
 // Version returns one version of a name, with its token.
 func (t *Tx) Version(name string, version int64) (row Row, found bool, err error) {
 	return t.row("reading a version of a secret", rowsOf(`where s.name = ? and s.version = ? limit 1`), name, version)

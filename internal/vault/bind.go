@@ -31,21 +31,20 @@ type opened struct {
 // none or it is a tombstone, and ErrIntegrity when it is not what was stored,
 // or not the newest that was.
 func (v *Vault) newest(tx *db.Tx, keys *keyring.Keyring, name string) (opened, error) {
-	row, found, err := tx.Newest(name)
+	c, err := tx.Current(name)
 	if err != nil {
 		return opened{}, distrust(db.Row{Name: name}, err)
 	}
 	var o opened
-	if found {
-		if o, err = v.open(tx, keys, row); err != nil {
+	if c.Found {
+		if o, err = v.open(tx, keys, c.Row); err != nil {
 			return opened{}, err
 		}
 	}
-	row.Name = name
-	if err := checkMark(tx, keys, row); err != nil {
-		return opened{}, distrust(row, err)
+	if err := proveMark(keys, c.Row, c.Mark, c.Marked); err != nil {
+		return opened{}, distrust(c.Row, err)
 	}
-	if !found || row.Deleted() {
+	if !c.Found || c.Row.Deleted() {
 		return opened{}, secrets.ErrNotSet
 	}
 	return o, nil
@@ -58,6 +57,11 @@ func checkMark(tx *db.Tx, keys *keyring.Keyring, row db.Row) error {
 	if err != nil {
 		return err
 	}
+	return proveMark(keys, row, mark, marked)
+}
+
+// proveMark is checkMark with what is stored as the mark of the row's name.
+func proveMark(keys *keyring.Keyring, row db.Row, mark db.Mark, marked bool) (err error) {
 	if marked {
 		if marked, err = keys.Marked(mark.Name, mark.Version, mark.Code); err != nil {
 			return err
