@@ -119,6 +119,7 @@ type Host struct {
 	plugins   *pluginhost.Host // nil without a folder of plugins
 	handler   http.Handler
 	api       http.Handler
+	unread    *unread // requests that neither of these was asked for
 	signer    signing.Signer
 	settings  config.Settings
 	rootToken string
@@ -410,7 +411,7 @@ func (h *Host) serve(ctx context.Context, cfg Config, b *base) error {
 	if err != nil {
 		return err
 	}
-	h.api = h.openAPI(b)
+	h.api, h.unread = h.openAPI(b), newUnread(b.door)
 	h.handler = h.both(ui.Handler(ui.Config{
 		Vault: b.door, Openings: h.openings(b, ""), Signer: h.signer, Policy: b.policy,
 		Settings: h.settings, ConfigTree: b.loaded.Redacted, ExtraCSS: b.loaded.ExtraCSS(),

@@ -26,10 +26,9 @@ const (
 // itself, before a handler is asked: what is no HTTP, has a header that is too
 // large or ends too early. It is called before the server serves.
 func (h *Host) Record(server *http.Server) {
-	u := &unread{host: h, limiter: rate.NewLimiter(unreadRate, unreadBurst)}
 	handler := server.Handler
-	server.ConnContext = u.open
-	server.ConnState = u.change
+	server.ConnContext = h.unread.open
+	server.ConnState = h.unread.change
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if begun, ok := r.Context().Value(begunKey{}).(*atomic.Bool); ok {
 			begun.Store(false)
@@ -39,11 +38,15 @@ func (h *Host) Record(server *http.Server) {
 }
 
 // unread finds the requests that no handler was asked for: those that began on a
-// connection which then was closed.
+// connection which then was closed. All servers of a host share its limit.
 type unread struct {
-	host    *Host
+	door    *vault.Vault
 	limiter *rate.Limiter
 	begun   sync.Map // net.Conn to *atomic.Bool: a request began, and no handler has it yet
+}
+
+func newUnread(door *vault.Vault) *unread {
+	return &unread{door: door, limiter: rate.NewLimiter(unreadRate, unreadBurst)}
 }
 
 type begunKey struct{}
@@ -78,5 +81,5 @@ func (u *unread) record(from net.Addr) {
 		caller.Remote = addr.Addr().String()
 	}
 	failure := fmt.Errorf("%w: it cannot be read as HTTP: it is malformed, too large or ends too early", secrets.ErrInvalid)
-	_ = u.host.door.NoteRefused(context.Background(), caller, vault.ActionRequest, "", failure)
+	_ = u.door.NoteRefused(context.Background(), caller, vault.ActionRequest, "", failure)
 }
