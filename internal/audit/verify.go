@@ -33,6 +33,10 @@ type StoredHead struct {
 	Signed string
 }
 
+// Get is the action of most entries: a value was asked for, and given out if that
+// was allowed.
+const Get = "get"
+
 // Begin is the action of a log's first entry. Its SecretID is the highest row of
 // a secret that was there before the log.
 const Begin = "begin"

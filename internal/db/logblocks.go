@@ -60,7 +60,7 @@ func (b *blockTail) forget() { b.size = -1 }
 // count adds one entry, as rowsOfBlocks does.
 func (b *blockTail) count(e audit.Entry) {
 	var used int64
-	if e.Action == actionGet && e.Allowed {
+	if e.Action == audit.Get && e.Allowed {
 		used = 1
 	}
 	b.uses[blockText{kindAll, ""}] += used
@@ -71,16 +71,13 @@ func (b *blockTail) count(e audit.Entry) {
 			b.uses[in] += used
 		}
 	}
-	if e.Action != actionGet {
+	if e.Action != audit.Get {
 		b.uses[blockText{kindAction, e.Action}] += 0
 	}
 	if !e.Allowed {
 		b.uses[blockText{kindRefused, ""}] += 0
 	}
 }
-
-// actionGet is the action of most entries, which are the uses of values.
-const actionGet = "get"
 
 // finishBlocks counts the entries that the transaction added to the log between
 // before and after, and writes the blocks that they complete.

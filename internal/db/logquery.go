@@ -150,7 +150,7 @@ func (f LogFilter) conditions() []condition {
 	} {
 		switch {
 		case in.text == "":
-		case in == blockText{kindAction, actionGet}:
+		case in == blockText{kindAction, audit.Get}:
 			all = append(all, condition{column: in.kind, value: in.text})
 		default:
 			all = append(all, condition{in.kind, in.text, in})

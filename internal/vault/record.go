@@ -17,7 +17,7 @@ import (
 // plugins and the events of keys, which have the words that they have there,
 // with "-" for a space.
 const (
-	ActionGet         = "get"
+	ActionGet         = audit.Get
 	ActionPut         = "put"
 	ActionNote        = "note"
 	ActionDelete      = "delete"
