@@ -3,17 +3,22 @@ package sdk_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	plugin "github.com/hashicorp/go-plugin"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -85,6 +90,21 @@ func (p *process) exit(t *testing.T) int {
 		t.Fatalf("the plugin goes on; it logged:\n%s", p.stderr)
 		return -1
 	}
+}
+
+// signalThread sends a signal to a thread that is not the main one.
+func (p *process) signalThread(signal syscall.Signal) error {
+	pid := p.cmd.Process.Pid
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return err
+	}
+	for _, entry := range threads {
+		if id, err := strconv.Atoi(entry.Name()); err == nil && id != pid {
+			return unix.Tgkill(pid, id, signal)
+		}
+	}
+	return errors.New("the plugin has no other thread")
 }
 
 // waitFor waits until the plugin has logged text.

@@ -194,6 +194,9 @@ func TestEnds(t *testing.T) {
 	for name, end := range map[string]func(c *connected) error{
 		"end of input": func(c *connected) error { return c.stdin.Close() },
 		"SIGTERM":      func(c *connected) error { return c.cmd.Process.Signal(syscall.SIGTERM) },
+		// Signals that came to another thread, or just before the main one
+		// began to wait, once left it waiting.
+		"SIGTERM of another thread": func(c *connected) error { return c.signalThread(syscall.SIGTERM) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

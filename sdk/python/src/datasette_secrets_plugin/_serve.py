@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import secrets
 import signal
 import sys
@@ -59,17 +58,16 @@ def serve(plugin: Plugin) -> NoReturn:
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(LineHandler(stderr))  # what libraries log
-    # A SimpleQueue, for the handler of a signal may put into it at any time.
-    reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
+    end = _End()
     try:
         bootstrap = read_bootstrap(stdin)
-        session = Session(plugin, bootstrap.channel, stderr, reasons.put)
+        session = Session(plugin, bootstrap.channel, stderr, end.now)
         server, address = _listen(session, bootstrap)
     except (BootstrapError, OSError, RuntimeError) as error:
         new_logger("plugin", stderr).error("starting the plugin", extra={"error": error})
         sys.exit(1)
-    signal.signal(signal.SIGTERM, lambda *_: reasons.put("terminated"))
-    threading.Thread(target=_await_orphanage, args=(stdin, reasons), name="stdin", daemon=True).start()
+    end.on_sigterm()
+    threading.Thread(target=_await_orphanage, args=(stdin, end), name="stdin", daemon=True).start()
     # The host names the versions that it speaks in the environment, and checks
     # the answer; there is only one to choose from. The line is the first that
     # is written to standard output, and the last.
@@ -77,12 +75,44 @@ def serve(plugin: Plugin) -> NoReturn:
     with contextlib.suppress(BrokenPipeError):
         os.write(stdout, line.encode())
 
-    reasons.get()
+    end.wait()
     stopped = session.stop(STOP_TIMEOUT)
     server.stop(None).wait(_EXIT_PATIENCE)
     with contextlib.suppress(OSError):
         os.unlink(address)
     _leave(0 if stopped and session.error is None else 1, stuck=not stopped)
+
+
+class _End:
+    """What the main thread waits for: a flag, and a pipe that wakes it.
+
+    A lock would not do. Python runs handlers of signals in the main thread
+    only, and a signal that another thread receives, or the main one just
+    before it sleeps, does not wake it. What is written to a pipe does.
+    """
+
+    def __init__(self) -> None:
+        self._come = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def now(self) -> None:
+        """Let the process end; may be called from any thread."""
+        self._come = True
+        with contextlib.suppress(BlockingIOError):  # who reads a full pipe is awake
+            os.write(self._write, b"\0")
+
+    def on_sigterm(self) -> None:
+        """Let the process end when it is asked to by SIGTERM."""
+        # From here on whatever thread receives a signal writes to the pipe,
+        # and so the main one comes to run the handler.
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: self.now())
+
+    def wait(self) -> None:
+        """Return when the process is to end."""
+        while not self._come:
+            os.read(self._read, 4096)
 
 
 def _take_streams() -> tuple[int, int, int]:
@@ -114,12 +144,12 @@ def _listen(session: Session, bootstrap: Bootstrap) -> tuple[grpc.Server, str]:
     return server, address
 
 
-def _await_orphanage(stdin: int, reasons: queue.SimpleQueue[str]) -> None:
+def _await_orphanage(stdin: int, end: _End) -> None:
     """Wait for the end of standard input, which the host holds open while it lives."""
     with contextlib.suppress(OSError):  # an error means the end as well
         while os.read(stdin, 4096):
             pass
-    reasons.put("orphaned")
+    end.now()
 
 
 def _leave(code: int, stuck: bool) -> NoReturn:

@@ -212,7 +212,7 @@ def _controller(session: Session) -> grpc.GenericRpcHandler:
     """plugin.GRPCController, by which go-plugin ends a plugin."""
 
     def shutdown(request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        context.add_callback(lambda: session.leave("asked"))  # after the answer
+        context.add_callback(session.leave)  # after the answer
         return empty_pb2.Empty()
 
     return _handlers("plugin.GRPCController", "Shutdown", shutdown, empty_pb2.Empty, empty_pb2.Empty)

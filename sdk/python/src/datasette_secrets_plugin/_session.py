@@ -29,10 +29,10 @@ class Session:
         plugin: Plugin,
         connect: Callable[[str], grpc.Channel],
         stderr: int,
-        leave: Callable[[str], None],
+        leave: Callable[[], None],
     ) -> None:
         self.plugin = plugin
-        self.leave = leave  # ends the process, for a reason
+        self.leave = leave  # ends the process
         self.logger = new_logger("plugin", stderr)
         self.error: BaseException | None = None  # what start has raised
         self.ended = threading.Event()  # start has returned
@@ -123,7 +123,7 @@ class Session:
         finally:
             self.ended.set()
             if self.error is not None:
-                self.leave("start failed")
+                self.leave()
 
     def _call_start(self, hosts: Hosts) -> None:
         start = self.plugin.start  # type: ignore[attr-defined] # offers was asked

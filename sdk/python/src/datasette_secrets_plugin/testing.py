@@ -98,7 +98,7 @@ def run(
 
         address = serve("host", add_fake)
         stack.callback(fake.end_watches)
-        session = Session(plugin, connect, log.fileno(), lambda _: None)
+        session = Session(plugin, connect, log.fileno(), lambda: None)
         channel = stack.enter_context(connect(serve("plugin", lambda server: register(session, server))))
         host = Host(session, fake, channel, folder)
         try:
