@@ -135,6 +135,8 @@ func unixDialer(tlsConfig *tls.Config) Dialer {
 			grpc.WithTransportCredentials(credentials.NewTLS(tlsConfig)),
 			grpc.WithAuthority(pluginwire.Authority),
 			grpc.WithNoProxy(),
+			grpc.WithStaticStreamWindowSize(pluginwire.Window),
+			grpc.WithStaticConnWindowSize(pluginwire.Window),
 			grpc.WithDefaultCallOptions(
 				grpc.MaxCallRecvMsgSize(pluginwire.PluginMaxReceive),
 				grpc.MaxCallSendMsgSize(pluginwire.HostMaxReceive)),

@@ -67,6 +67,8 @@ func (s *Session) Server(options ...grpc.ServerOption) *grpc.Server {
 	server := grpc.NewServer(append(options,
 		grpc.MaxRecvMsgSize(pluginwire.PluginMaxReceive),
 		grpc.MaxSendMsgSize(pluginwire.HostMaxReceive),
+		grpc.StaticStreamWindowSize(pluginwire.Window),
+		grpc.StaticConnWindowSize(pluginwire.Window),
 		grpc.ChainUnaryInterceptor(s.recoverCall, s.withHost),
 	)...)
 	s.register(server)

@@ -47,6 +47,8 @@ func newCallback(cfg Config, l *launch) (*callback, error) {
 		grpc.ConnectionTimeout(l.timings.Call),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.StaticStreamWindowSize(pluginwire.Window),
+		grpc.StaticConnWindowSize(pluginwire.Window),
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxSendMsgSize(pluginwire.PluginMaxReceive),
 		grpc.MaxHeaderListSize(maxHeaders),

@@ -23,6 +23,8 @@ func dialOptions(dial func(context.Context, string) (net.Conn, error), limit tim
 		grpc.WithAuthority(pluginwire.Authority),
 		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithStaticStreamWindowSize(pluginwire.Window),
+		grpc.WithStaticConnWindowSize(pluginwire.Window),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(pluginwire.HostMaxReceive),
 			grpc.MaxCallSendMsgSize(pluginwire.PluginMaxReceive)),

@@ -52,10 +52,12 @@ const (
 const SetName = "secrets"
 
 // Limits of the connection. A value may be 1 MiB, so that a message of 4 MiB
-// leaves room for everything around it.
+// leaves room for everything around it. The window is fixed: to find one by itself,
+// gRPC sends a ping with every small message.
 const (
 	HostMaxReceive   = 4 << 20          // bytes in one message to the host
 	PluginMaxReceive = 4 << 20          // bytes in one message to a plugin
+	Window           = 1 << 20          // bytes under way on a connection, or for one call, that the receiver has not taken
 	MaxBootstrap     = 64 << 10         // bytes in the bootstrap line, its newline included
 	CallTimeout      = 5 * time.Second  // the host's patience for one call to a plugin
 	HostCallTimeout  = 10 * time.Second // a plugin's patience for one call to the host
