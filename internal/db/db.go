@@ -50,7 +50,7 @@ type DB struct {
 	sync    syncing
 	hasWAL  bool                                             // set by Open
 	tail    logTail                                          // used by whoever has the turn
-	end     logEnd                                           // as far as this process knows; used by whoever has the turn
+	known   known                                            // used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }
 
@@ -62,7 +62,8 @@ type Tx struct {
 	conn  *sql.Conn
 	now   time.Time
 
-	tail *logTail // of a transaction that writes
+	tail  *logTail // of a transaction that writes
+	known *known   // likewise
 	// protected tells that what is written now can be undone by itself: it has
 	// a savepoint, or the transaction to itself.
 	protected bool

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql/driver"
 	"math"
 )
 
@@ -37,4 +38,17 @@ func (t *Tx) explain(query string, args ...any) ([]string, error) {
 		var id, parent, unused int
 		return detail, scan(&id, &parent, &unused, &detail)
 	}, "explain query plan "+query, args...)
+}
+
+// LoseConnection makes the next transaction that writes begin on another
+// connection.
+func (d *DB) LoseConnection() error {
+	conn, err := d.write.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	if err := conn.Raw(func(any) error { return driver.ErrBadConn }); err != driver.ErrBadConn {
+		return err
+	}
+	return nil
 }

@@ -75,7 +75,10 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	}
 	defer end(conn)
 	defer d.tail.empty()
-	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail}
+	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail, known: &d.known}
+	if err := d.known.begin(t); err != nil {
+		return err
+	}
 	if len(changes) == 1 {
 		t.protected = true
 		if changes[0].run(t); changes[0].failed() {
@@ -84,14 +87,14 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	} else if err := t.share(changes); err != nil {
 		return err
 	}
-	grown, err := t.finish(d.end)
+	grown, err := t.finish(d.known.end)
 	if err != nil {
 		return err
 	}
 	if err := t.commit(); err != nil {
 		return classify("committing a transaction", err)
 	}
-	d.end = grown
+	d.known.committed(grown)
 	d.sync.committed(d, lax, len(changes))
 	return nil
 }
@@ -113,10 +116,13 @@ func (t *Tx) share(changes []*change) error {
 	return nil
 }
 
-// protect begins the savepoint of a change that shares its transaction, before
-// its first statement that writes. Most changes only record what they read, and
-// need none.
+// protect is called before every statement that writes, except for those of the
+// log's tail. It begins the savepoint of a change that shares its transaction. Most
+// changes only record what they read, and need none.
 func (t *Tx) protect() error {
+	if t.known != nil { // else SQLite refuses to write
+		t.known.change()
+	}
 	if t.protected {
 		return nil
 	}

@@ -2,7 +2,6 @@ package db
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
@@ -110,10 +109,15 @@ func (t *Tx) writeUses() error {
 		if slices.ContainsFunc(t.tail.uses[i+1:], again) {
 			continue
 		}
-		err := t.exec(`update datasette_secrets set last_used_at = ?, last_used_by = ? where id = ?`, now, orNull(u.by), u.id)
+		last := lastUse{now, u.by}
+		if t.known.used[u.id] == last {
+			continue
+		}
+		err := t.run(`update datasette_secrets set last_used_at = ?, last_used_by = ? where id = ?`, now, orNull(u.by), u.id)
 		if err != nil {
 			return classify("recording the use of a secret", err)
 		}
+		t.known.learnUse(u.id, last)
 	}
 	return nil
 }
@@ -123,16 +127,21 @@ type logEnd struct {
 	tree   audit.Tree
 	leaf   tlog.Hash   // of the newest entry
 	hashes []tlog.Hash // of the newest entries, which are not stored yet
+	sure   bool        // nobody has added anything since
 }
 
 // resume returns how the log of this transaction ends. That is what is known
 // from before, unless another process added to it or a transaction was lost.
 func (t *Tx) resume(known logEnd) (logEnd, error) {
+	if known.sure {
+		return known, nil
+	}
 	size, leaf, err := t.newestLeaf()
 	if err != nil {
 		return logEnd{}, err
 	}
 	if known.tree.Size() == size && known.leaf == leaf {
+		known.sure = true
 		return known, nil
 	}
 	stored, err := t.hashedEntries()
@@ -143,7 +152,7 @@ func (t *Tx) resume(known logEnd) (logEnd, error) {
 	if size-stored >= audit.StoredWith {
 		return logEnd{}, fmt.Errorf("%w: the hashes of entry %d of the log are gone; look at it with: datasette-secrets audit verify", secrets.ErrIntegrity, stored+1)
 	}
-	end := logEnd{leaf: leaf}
+	end := logEnd{leaf: leaf, sure: true}
 	if end.tree, err = audit.Resume(stored, tlog.HashReaderFunc(t.logHashes)); err != nil {
 		return logEnd{}, err
 	}
@@ -262,26 +271,20 @@ const maxTuples = 64
 
 // insert adds rows of so many columns each, all in values. The statements that
 // follow into have 1, 2, 4 … rows: of these there are so few that all stay
-// prepared. They go to the driver past database/sql, which would copy all the
-// values once more.
+// prepared.
 func (t *Tx) insert(into string, width int, values []driver.NamedValue) error {
-	if err := t.protect(); err != nil {
-		return err
-	}
-	return t.conn.Raw(func(c any) error {
-		for len(values) > 0 {
-			rows := min(maxTuples, 1<<(bits.Len(uint(len(values)/width))-1))
-			some := values[:rows*width]
-			for i := range some {
-				some[i].Ordinal = i + 1
-			}
-			if _, err := c.(driver.ExecerContext).ExecContext(context.WithoutCancel(t.ctx), into+tuples(rows, width), some); err != nil {
-				return err
-			}
-			values = values[len(some):]
+	for len(values) > 0 {
+		rows := min(maxTuples, 1<<(bits.Len(uint(len(values)/width))-1))
+		some := values[:rows*width]
+		for i := range some {
+			some[i].Ordinal = i + 1
 		}
-		return nil
-	})
+		if err := step(t.conn, into+tuples(rows, width), some); err != nil {
+			return err
+		}
+		values = values[len(some):]
+	}
+	return nil
 }
 
 // tuples is n times "(?, …)", with this many parameters each.

@@ -22,7 +22,7 @@ func begin(ctx context.Context, pool *sql.DB, statement string) (*sql.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.ExecContext(context.WithoutCancel(ctx), statement); err != nil {
+	if err := step(conn, statement, nil); err != nil {
 		end(conn)
 		return nil, err
 	}
@@ -34,8 +34,21 @@ func (t *Tx) commit() error {
 	if err := t.over(); err != nil {
 		return err
 	}
-	_, err := t.conn.ExecContext(context.WithoutCancel(t.ctx), "commit")
-	return err
+	return step(t.conn, "commit", nil)
+}
+
+// step runs a statement that returns nothing. It goes to the driver past
+// database/sql, which copies the values, and as a query: that is one call of
+// SQLite, where the driver's Exec makes one for every value and prepares each
+// statement that has none anew.
+func step(conn *sql.Conn, statement string, values []driver.NamedValue) error {
+	return conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(context.Background(), statement, values)
+		if err != nil {
+			return err
+		}
+		return rows.Close()
+	})
 }
 
 // over is why a transaction is to do nothing more.

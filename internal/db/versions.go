@@ -83,8 +83,23 @@ type Current struct {
 	Marked bool
 }
 
-// Current reads what Newest and Mark read, in one statement.
+// Current is what Newest and Mark read, in one statement, or in none if this is
+// known already. Nobody may change its bytes.
 func (t *Tx) Current(name string) (Current, error) {
+	if t.known == nil {
+		return t.readCurrent(name)
+	}
+	if c, is := t.known.newest[name]; is {
+		return c, nil
+	}
+	c, err := t.readCurrent(name)
+	if err == nil {
+		t.known.learn(name, c)
+	}
+	return c, err
+}
+
+func (t *Tx) readCurrent(name string) (Current, error) {
 	c := Current{Row: Row{Name: name}, Mark: Mark{Name: name}}
 	var id, version, marked sql.NullInt64
 	var key, deleted sql.NullString
