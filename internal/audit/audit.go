@@ -64,18 +64,22 @@ const TimeLayout = "2006-01-02 15:04:05.000"
 func (e Entry) Leaf(salt [SaltSize]byte) tlog.Hash {
 	text := append(make([]byte, 0, 512), "datasette-secrets log entry 1"...)
 	text = append(text, salt[:]...)
-	for _, field := range []string{
-		strconv.FormatInt(e.ID, 10),
-		e.Time.UTC().Format(TimeLayout),
-		e.Action, e.Name,
-		strconv.FormatInt(e.SecretID, 10),
-		strconv.FormatInt(e.Version, 10),
-		e.ActorID, e.Proof, e.Plugin, e.Client, e.Source,
-		strconv.FormatBool(e.Allowed),
-		e.Reason, e.RequestID, e.Remote,
-	} {
+	var short [32]byte
+	text = appendFields(text, strconv.AppendInt(short[:0], e.ID, 10))
+	text = appendFields(text, e.Time.UTC().AppendFormat(short[:0], TimeLayout))
+	text = appendFields(text, e.Action, e.Name)
+	text = appendFields(text, strconv.AppendInt(short[:0], e.SecretID, 10))
+	text = appendFields(text, strconv.AppendInt(short[:0], e.Version, 10))
+	text = appendFields(text, e.ActorID, e.Proof, e.Plugin, e.Client, e.Source)
+	text = appendFields(text, strconv.AppendBool(short[:0], e.Allowed))
+	text = appendFields(text, e.Reason, e.RequestID, e.Remote)
+	return tlog.RecordHash(text)
+}
+
+func appendFields[T string | []byte](text []byte, fields ...T) []byte {
+	for _, field := range fields {
 		text = binary.BigEndian.AppendUint32(text, uint32(len(field)))
 		text = append(text, field...)
 	}
-	return tlog.RecordHash(text)
+	return text
 }

@@ -8,35 +8,36 @@ package batch
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Max is how many items one run takes.
 const Max = 256
 
-// Group is the callers who share runs. It is safe for concurrent use.
+// Group is the callers who share runs, one run at a time. It is safe for
+// concurrent use.
 type Group[T any] struct {
-	turns chan struct{} // holds a token for every run under way
-	run   func(ctx context.Context, items []T)
+	run     func(ctx context.Context, items []T)
+	crowded bool // the last run had more than one item; used by whoever has the turn
 
 	mu      sync.Mutex
 	waiting []*waiter[T]
-
-	crowded atomic.Bool // the last run had more than one item
+	busy    bool // somebody has the turn
 }
 
 type waiter[T any] struct {
-	item T
-	done chan struct{} // closed when the run that took it has ended
+	item  T
+	woken chan struct{} // has room for the one word that there is to say
+	leads bool          // it has the turn; else, when it is woken, its run has ended
 }
 
-// New returns a group with at most so many runs at once. run gets at least one
-// item, and a context that does not end when a caller's does. Should it panic, only the
-// caller on whose goroutine it ran comes to know.
-func New[T any](runs int, run func(ctx context.Context, items []T)) *Group[T] {
-	return &Group[T]{turns: make(chan struct{}, runs), run: run}
+// New returns a group. run gets at least one item, and a context that does not
+// end when a caller's does. Should it panic, only the caller on whose goroutine it
+// ran comes to know.
+func New[T any](run func(ctx context.Context, items []T)) *Group[T] {
+	return &Group[T]{run: run}
 }
 
 // Do returns when a run has ended that took the item, perhaps on the goroutine
@@ -53,70 +54,79 @@ func (g *Group[T]) DoWithin(ctx context.Context, patience time.Duration, item T)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &waiter[T]{item: item, done: make(chan struct{})}
-	g.add(w)
-	var over <-chan time.Time
-	for {
-		select {
-		case <-w.done:
-			return nil
-		default:
+	w := &waiter[T]{item: item, woken: make(chan struct{}, 1)}
+	if !g.join(w) {
+		if err := g.wait(ctx, patience, w); err != nil {
+			return err
 		}
-		select {
-		case g.turns <- struct{}{}:
-			g.runNext(ctx)
-			continue
-		default:
-		}
-		if over == nil && patience > 0 {
-			over = time.After(patience)
-		}
-		gaveUp := context.DeadlineExceeded
-		select {
-		case <-w.done:
-			continue
-		case g.turns <- struct{}{}:
-			g.runNext(ctx)
-			continue
-		case <-ctx.Done():
-			gaveUp = ctx.Err()
-		case <-over:
-		}
-		if g.remove(w) {
-			return gaveUp
-		}
-		<-w.done // its run has begun, and takes a bounded time
 	}
+	if w.leads {
+		g.lead(ctx)
+	}
+	return nil
 }
 
-// runNext runs what is next, unless somebody else took it meanwhile, and gives
-// the turn back.
-func (g *Group[T]) runNext(ctx context.Context) {
-	defer func() { <-g.turns }()
-	if g.crowded.Load() {
+// join makes an item wait, and reports whether it has the turn, because nobody
+// else has.
+func (g *Group[T]) join(w *waiter[T]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, w)
+	w.leads = !g.busy
+	g.busy = true
+	return w.leads
+}
+
+// wait returns when the item was in a run, or has the turn. The error is why it is
+// in no run.
+func (g *Group[T]) wait(ctx context.Context, patience time.Duration, w *waiter[T]) error {
+	var over <-chan time.Time
+	if patience > 0 {
+		over = time.After(patience)
+	}
+	gaveUp := context.DeadlineExceeded
+	select {
+	case <-w.woken:
+		return nil
+	case <-ctx.Done():
+		gaveUp = ctx.Err()
+	case <-over:
+	}
+	if g.leave(w) {
+		return gaveUp
+	}
+	<-w.woken // its run has begun, and takes a bounded time
+	return nil
+}
+
+// leave takes back an item that no run has, and its turn if it just got it.
+func (g *Group[T]) leave(w *waiter[T]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, w)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	if w.leads {
+		g.passOn()
+	}
+	return true
+}
+
+// lead runs what waits. It is called by who has the turn, whose item is the first.
+func (g *Group[T]) lead(ctx context.Context) {
+	if g.crowded {
 		runtime.Gosched() // whoever is ready comes along
 	}
 	next := g.take()
-	if len(next) == 0 {
-		return
-	}
+	g.crowded = len(next) > 1
+	defer g.end(next)
 	items := make([]T, len(next))
 	for i, w := range next {
 		items[i] = w.item
 	}
-	g.crowded.Store(len(items) > 1)
-	defer func() {
-		for _, w := range next {
-			close(w.done)
-		}
-	}()
 	g.run(context.WithoutCancel(ctx), items)
-}
-
-func (g *Group[T]) add(w *waiter[T]) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.waiting = append(g.waiting, w)
 }
 
 // take removes the items that are next.
@@ -129,17 +139,24 @@ func (g *Group[T]) take() []*waiter[T] {
 	return next
 }
 
-// remove takes back an item that no run has.
-func (g *Group[T]) remove(w *waiter[T]) bool {
+// end tells those whose run has ended, and gives the turn to somebody else.
+func (g *Group[T]) end(run []*waiter[T]) {
+	for _, w := range run[1:] { // the first one ran it
+		w.woken <- struct{}{}
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, other := range g.waiting {
-		if other == w {
-			g.waiting = append(g.waiting[:i:i], g.waiting[i+1:]...)
-			return true
-		}
+	g.passOn()
+}
+
+// passOn gives the turn to whoever waits the longest, if anybody does.
+func (g *Group[T]) passOn() {
+	if g.busy = len(g.waiting) > 0; !g.busy {
+		return
 	}
-	return false
+	first := g.waiting[0]
+	first.leads = true
+	first.woken <- struct{}{}
 }
 
 // Waiting is how many items wait for a run at this moment.

@@ -17,7 +17,7 @@ func TestWaitersShareARun(t *testing.T) {
 	t.Parallel()
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	var runs [][]int
-	g := batch.New(1, func(_ context.Context, items []int) {
+	g := batch.New(func(_ context.Context, items []int) {
 		runs = append(runs, items)
 		if items[0] == 0 {
 			close(begun)
@@ -57,7 +57,7 @@ func TestWaitersShareARun(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	t.Parallel()
 	begun, goOn := make(chan struct{}), make(chan struct{})
-	g := batch.New(1, func(_ context.Context, items []string) {
+	g := batch.New(func(_ context.Context, items []string) {
 		for _, item := range items {
 			if item == "late" {
 				t.Error("it is run")
@@ -94,7 +94,7 @@ func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const slow, patience = time.Minute, time.Second
 		var seen []int
-		g := batch.New(1, func(_ context.Context, items []int) {
+		g := batch.New(func(_ context.Context, items []int) {
 			seen = append(seen, items...)
 			time.Sleep(slow)
 		})
@@ -118,4 +118,45 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%v was run", seen)
 		}
 	})
+}
+
+// Callers give up at any moment, also when they just got the turn: who is told so
+// was in no run, everybody else was in one, and the turn goes on.
+func TestTheTurnIsNeverLost(t *testing.T) {
+	t.Parallel()
+	const callers, rounds = 32, 300
+	var ran [callers * rounds]int // only the runs write it, one after the other
+	g := batch.New(func(_ context.Context, items []int) {
+		for _, item := range items {
+			ran[item]++
+		}
+	})
+	var all sync.WaitGroup
+	var told [callers * rounds]error
+	for c := range callers {
+		all.Go(func() {
+			for i := c * rounds; i < (c+1)*rounds; i++ {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%50)*time.Microsecond)
+				told[i] = g.DoWithin(ctx, time.Duration(i%30)*time.Microsecond, i)
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	if err := g.Do(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ran[0]--
+	gaveUp := 0
+	for i, err := range told {
+		if want := map[bool]int{true: 1}[err == nil]; ran[i] != want {
+			t.Fatalf("item %d was in %d runs, and its caller was told %v", i, ran[i], err)
+		}
+		if err != nil {
+			gaveUp++
+		}
+	}
+	if gaveUp == 0 || gaveUp == len(told) {
+		t.Errorf("%d of %d gave up", gaveUp, len(told))
+	}
 }

@@ -224,19 +224,28 @@ func logColumns() string { return strings.Join(LogColumns(), ", ") }
 // for these.
 func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 	before := end.tree.Size()
+	width := len(LogColumns())
+	var at driver.Value = t.now.Format(audit.TimeLayout)
 	values := t.tail.values[:0]
+	// Entries that follow one another have many texts in common.
+	text := func(column int, text string) driver.Value {
+		if above := len(values) - width + column; above >= 0 && values[above].Value == driver.Value(text) {
+			return values[above].Value
+		}
+		return orNull(text)
+	}
 	for _, e := range entries {
 		var salt [audit.SaltSize]byte
 		rand.Read(salt[:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
 		end.leaf = e.Leaf(salt)
 		end.hashes = end.tree.Append(end.hashes, end.leaf)
-		values = appendRow(values, e.ID, e.Time.UTC().Format(audit.TimeLayout), e.Action, orNull(e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
-			orNull(e.ActorID), orNull(e.Proof), orNull(e.Plugin), orNull(e.Client), orNull(e.Source), e.Allowed, orNull(e.Reason),
-			orNull(e.RequestID), orNull(e.Remote), salt[:], bytes.Clone(end.leaf[:]))
+		values = appendRow(values, e.ID, at, e.Action, text(3, e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
+			text(6, e.ActorID), text(7, e.Proof), text(8, e.Plugin), text(9, e.Client), text(10, e.Source), e.Allowed, text(12, e.Reason),
+			orNull(e.RequestID), text(14, e.Remote), salt[:], bytes.Clone(end.leaf[:]))
 	}
 	t.tail.values = values
-	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", len(LogColumns()), values); err != nil {
+	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", width, values); err != nil {
 		return logEnd{}, classify("writing the log", err)
 	}
 	if before/audit.StoredWith == end.tree.Size()/audit.StoredWith {

@@ -29,7 +29,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (d *DB, warnin
 		return nil, nil, err
 	}
 	d = &DB{path: path, now: now}
-	d.group = batch.New(1, d.commit)
+	d.group = batch.New(d.commit)
 	if d.write, err = connect(path, nil, 1); err != nil {
 		return nil, nil, err
 	}
@@ -73,7 +73,7 @@ func OpenReadOnly(ctx context.Context, path string, now func() time.Time) (*DB, 
 		params.Set("immutable", "1")
 	}
 	d := &DB{path: path, now: now}
-	d.group = batch.New(1, d.commit)
+	d.group = batch.New(d.commit)
 	for _, pool := range []**sql.DB{&d.write, &d.read, &d.observe} {
 		opened, err := connect(path, params, readers)
 		if err != nil {

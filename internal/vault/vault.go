@@ -98,7 +98,7 @@ func New(cfg Config) *Vault {
 		now:             cfg.Now,
 		hub:             newHub(),
 	}
-	v.questions = batch.New(1, v.answerAll)
+	v.questions = batch.New(v.answerAll)
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
