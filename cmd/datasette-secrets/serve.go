@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -159,6 +160,7 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		doors = append(doors, door{newServer(opened, opened.API(), log), only})
 	}
 	collectLater(sys)
+	addProcessor(sys)
 	f.announce(sys, log, opened, base)
 	return serveUntil(ctx, doors...)
 }
@@ -172,6 +174,15 @@ const heapGrowth = 400
 func collectLater(sys system) {
 	if _, set := sys.lookupEnv("GOGC"); !set {
 		debug.SetGCPercent(heapGrowth)
+	}
+}
+
+// addProcessor lets as much Go code run at once as there are processors, and one
+// call of SQLite beside it, unless the environment says otherwise. While that waits
+// for the disk, it would keep one of them from everybody else.
+func addProcessor(sys system) {
+	if _, set := sys.lookupEnv("GOMAXPROCS"); !set {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 // plain refuses, of a client, what different programs on the way could understand in
 // different ways.
 func (s *site) plain(r *request) error {
+	// The names are in canonical form, in which net/http has them.
 	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		if r.Header.Get(name) != "" {
+		if len(r.Header[name]) > 0 && r.Header[name][0] != "" {
 			return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
 		}
 	}
 	for _, name := range []string{"If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
-		if len(r.Header.Values(name)) > 1 {
+		if len(r.Header[name]) > 1 {
 			return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
 		}
 	}

@@ -240,8 +240,7 @@ func (v *Vault) changeClient(ctx context.Context, caller secrets.Caller, a act, 
 // NoteClient keeps that a client's token was just used, to the minute or so.
 // While that cannot be written, nothing else suffers from it.
 func (v *Vault) NoteClient(ctx context.Context, client string) {
-	last := v.approvals.Load().clients.rows[client].LastUsedAt
-	if last > v.now().UTC().Add(-touchEvery).Format(time.DateTime) || !v.touching.TryLock() {
+	if v.now().Sub(v.approvals.Load().clients.used[client]) < touchEvery || !v.touching.TryLock() {
 		return
 	}
 	defer v.touching.Unlock()

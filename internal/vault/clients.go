@@ -55,6 +55,7 @@ type clients struct {
 	names  []string // sorted
 	rows   map[string]db.Client
 	tokens map[clientTokenHash]string // of clients that are not revoked
+	used   map[string]time.Time       // the last use that is known; the zero time for none
 }
 
 // clientHolder is what a client is called among those who hold secrets. No
@@ -92,10 +93,11 @@ func (all *approvals) readClients(tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	all.clients = clients{rows: map[string]db.Client{}, tokens: map[clientTokenHash]string{}}
+	all.clients = clients{rows: map[string]db.Client{}, tokens: map[clientTokenHash]string{}, used: map[string]time.Time{}}
 	for _, row := range rows {
 		all.clients.names = append(all.clients.names, row.Name)
 		all.clients.rows[row.Name] = row
+		all.clients.used[row.Name], _ = time.Parse(time.DateTime, row.LastUsedAt)
 		holder := clientHolder(row.Name)
 		all.plugins[holder] = newApproval(db.Plugin{
 			Name: holder, Declarations: row.Declarations, FirstSeenAt: row.CreatedAt, DisabledAt: row.RevokedAt,
