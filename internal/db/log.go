@@ -1,7 +1,6 @@
 package db
 
 import (
-	"bytes"
 	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
@@ -234,15 +233,16 @@ func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 		}
 		return orNull(text)
 	}
-	for _, e := range entries {
-		var salt [audit.SaltSize]byte
-		rand.Read(salt[:]) // never fails: it ends the program instead
+	salts, leaves := make([][audit.SaltSize]byte, len(entries)), make([]tlog.Hash, len(entries))
+	for i, e := range entries {
+		rand.Read(salts[i][:]) // never fails: it ends the program instead
 		e.ID = end.tree.Size() + 1
-		end.leaf = e.Leaf(salt)
+		leaves[i] = e.Leaf(salts[i])
+		end.leaf = leaves[i]
 		end.hashes = end.tree.Append(end.hashes, end.leaf)
 		values = appendRow(values, e.ID, at, e.Action, text(3, e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			text(6, e.ActorID), text(7, e.Proof), text(8, e.Plugin), text(9, e.Client), text(10, e.Source), e.Allowed, text(12, e.Reason),
-			orNull(e.RequestID), text(14, e.Remote), salt[:], bytes.Clone(end.leaf[:]))
+			orNull(e.RequestID), text(14, e.Remote), salts[i][:], leaves[i][:])
 	}
 	t.tail.values = values
 	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", width, values); err != nil {
