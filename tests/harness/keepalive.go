@@ -2,10 +2,10 @@ package harness
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
-	"io"
 	"net"
-	"strings"
+	"strconv"
 	"time"
 )
 
@@ -19,10 +19,11 @@ func AskOver(address, request string, times int) (took []time.Duration, err erro
 		return nil, err
 	}
 	defer conn.Close()
-	reader := bufio.NewReader(conn)
+	reader, sent := bufio.NewReader(conn), []byte(request)
+	took = make([]time.Duration, 0, times)
 	for range times {
 		began := time.Now()
-		if _, err := io.WriteString(conn, request); err != nil {
+		if _, err := conn.Write(sent); err != nil {
 			return nil, err
 		}
 		if err := readAnswer(reader); err != nil {
@@ -47,8 +48,11 @@ func readAnswer(reader *bufio.Reader) error {
 		if len(line) == 2 {
 			break
 		}
-		if text, found := strings.CutPrefix(string(line), "Content-Length: "); found {
-			fmt.Sscan(text, &length)
+		if text, found := bytes.CutPrefix(line, []byte("Content-Length: ")); found {
+			length, err = strconv.Atoi(string(bytes.TrimSpace(text)))
+			if err != nil {
+				return err
+			}
 		}
 	}
 	_, err := reader.Discard(length)
