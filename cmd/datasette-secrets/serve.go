@@ -179,7 +179,8 @@ func collectLater(sys system) {
 
 // addProcessor lets as much Go code run at once as there are processors, and one
 // call of SQLite beside it, unless the environment says otherwise. While that waits
-// for the disk, it would keep one of them from everybody else.
+// for the disk, it would keep one of them from everybody else. What a container may
+// use is asked at the start only, then.
 func addProcessor(sys system) {
 	if _, set := sys.lookupEnv("GOMAXPROCS"); !set {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)

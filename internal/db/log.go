@@ -226,7 +226,8 @@ func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 	width := len(LogColumns())
 	var at driver.Value = t.now.Format(audit.TimeLayout)
 	values := t.tail.values[:0]
-	// Entries that follow one another have many texts in common.
+	// The text of a column, by its place in LogColumns. Entries that follow one another
+	// have many texts in common.
 	text := func(column int, text string) driver.Value {
 		if above := len(values) - width + column; above >= 0 && values[above].Value == driver.Value(text) {
 			return values[above].Value
