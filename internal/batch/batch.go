@@ -1,8 +1,9 @@
 // Package batch lets callers at once share work that costs as much for many as
 // for one: what waits while one run is under way is done by the next one.
 //
-// There is no goroutine for it. Whoever finds a turn free takes everything that
-// waits with its own; who is alone waits for nobody.
+// There is no goroutine for it. Whoever finds the turn free, or is given it by who
+// had it before, takes everything that waits with its own; who is alone waits for
+// nobody.
 package batch
 
 import (

@@ -1,10 +1,5 @@
 package db
 
-import (
-	"context"
-	"database/sql/driver"
-)
-
 // Bounds of the memory for what is known.
 const (
 	maxKnown      = 1024 // secrets
@@ -85,16 +80,12 @@ func (k *known) learnUse(id int64, last lastUse) {
 // othersCommits returns a number that changes when another connection has
 // committed something, and the connection that counts.
 func (t *Tx) othersCommits() (conn any, n int64, err error) {
-	var row [1]driver.Value
-	err = t.conn.Raw(func(c any) error {
-		conn = c
-		rows, err := c.(driver.QueryerContext).QueryContext(context.Background(), "pragma data_version", nil)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		return rows.Next(row[:])
-	})
-	n, _ = row[0].(int64)
+	err = t.queryRow("pragma data_version").Scan(&n)
+	if err == nil {
+		err = t.conn.Raw(func(c any) error {
+			conn = c
+			return nil
+		})
+	}
 	return conn, n, classify("looking for changes of the database", err)
 }
