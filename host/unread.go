@@ -24,11 +24,13 @@ const (
 
 // Record makes a server keep those requests in the audit log that it refuses by
 // itself, before a handler is asked: what is no HTTP, has a header that is too
-// large or ends too early. It is called before the server serves.
-func (h *Host) Record(server *http.Server) {
+// large or ends too early. It is called before the server serves. The end of ctx
+// comes before the server is shut down: it drops what it reads from then on,
+// well-formed or not.
+func (h *Host) Record(ctx context.Context, server *http.Server) {
 	handler := server.Handler
 	server.ConnContext = h.unread.open
-	server.ConnState = h.unread.change
+	server.ConnState = func(conn net.Conn, state http.ConnState) { h.unread.change(ctx, conn, state) }
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if begun, ok := r.Context().Value(begunKey{}).(*atomic.Bool); ok {
 			begun.Store(false)
@@ -59,10 +61,10 @@ func (u *unread) open(ctx context.Context, conn net.Conn) context.Context {
 
 // change is told of each step of a connection: active, with the first bytes of a
 // request; idle, after the answer; closed.
-func (u *unread) change(conn net.Conn, state http.ConnState) {
+func (u *unread) change(ctx context.Context, conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
-		if begun, ok := u.begun.Load(conn); ok {
+		if begun, ok := u.begun.Load(conn); ok && ctx.Err() == nil {
 			begun.(*atomic.Bool).Store(true)
 		}
 	case http.StateClosed, http.StateHijacked:

@@ -151,13 +151,13 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 	if tlsConfig != nil {
 		listener = tls.NewListener(listener, tlsConfig)
 	}
-	doors := []door{{newServer(opened, opened.Handler(), log), listener}}
+	doors := []door{{newServer(ctx, opened, opened.Handler(), log), listener}}
 	if f.apiUDS != "" {
 		only, err := listenUnix(ctx, f.apiUDS, apiSocketMode)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		doors = append(doors, door{newServer(opened, opened.API(), log), only})
+		doors = append(doors, door{newServer(ctx, opened, opened.API(), log), only})
 	}
 	collectLater(sys)
 	addProcessor(sys)
@@ -193,7 +193,7 @@ type door struct {
 	listener net.Listener
 }
 
-func newServer(opened *host.Host, handler http.Handler, log *slog.Logger) *http.Server {
+func newServer(ctx context.Context, opened *host.Host, handler http.Handler, log *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -203,7 +203,7 @@ func newServer(opened *host.Host, handler http.Handler, log *slog.Logger) *http.
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	opened.Record(server)
+	opened.Record(ctx, server)
 	return server
 }
 
