@@ -26,6 +26,7 @@ func floors() map[string]int {
 		"internal/signing":       1,
 		"internal/audit":         1,
 		"internal/batch":         1,
+		"internal/httpconn":      1,
 		"internal/keymem":        1,
 		"internal/pluginpb":      1,
 		"internal/rundir":        1,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/datasette-secrets/datasette-secrets/host"
 	"github.com/datasette-secrets/datasette-secrets/internal/config"
+	"github.com/datasette-secrets/datasette-secrets/internal/httpconn"
 )
 
 // drainTime is how long requests may go on after a signal. With the plugins'
@@ -148,6 +149,7 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		return err
 	}
 	base := f.listenFlags.baseURL(listener, tlsConfig != nil)
+	listener = httpconn.Listener(listener)
 	if tlsConfig != nil {
 		listener = tls.NewListener(listener, tlsConfig)
 	}
@@ -157,7 +159,7 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		doors = append(doors, door{newServer(ctx, opened, opened.API(), log), only})
+		doors = append(doors, door{newServer(ctx, opened, opened.API(), log), httpconn.Listener(only)})
 	}
 	collectLater(sys)
 	addProcessor(sys)
