@@ -24,6 +24,37 @@ func sentinels() []error {
 	}
 }
 
+// What a page of another site could have a browser ask for cannot be shown or
+// embedded there. Every answer says what it is, and how long.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for path, c := range map[string]struct {
+		token  string
+		status int
+	}{
+		"/-/api/v1/secrets/API_KEY":       {"", 401},
+		"/-/api/v1/none":                  {"", 401},
+		"/-/api/v1/secrets/OTHER":         {w.reader, 403},
+		"/-/api/v1/openapi.json":          {"", 200},
+		"/-/api/v1/secrets/API_KEY?":      {w.reader, 200},
+		"/-/api/v1/secrets":               {w.reader, 200},
+		"/-/api/v1/secrets/API_KEY?x=y":   {w.reader, 400},
+		"/-/api/v1/secrets/API_KEY/again": {w.reader, 404},
+	} {
+		a := w.ask("GET", path, c.token, "")
+		h := a.Header
+		if a.StatusCode != c.status || h.Get("Content-Type") != "application/json" || h.Get("X-Content-Type-Options") != "nosniff" ||
+			h.Get("Cache-Control") != "no-store" || h.Get("X-Request-Id") == "" || h.Get("Content-Length") != itoa(len(a.body)) {
+			t.Errorf("%s: %d %v, %d bytes", path, a.StatusCode, h, len(a.body))
+		}
+		shown := h.Get("Cross-Origin-Resource-Policy") == "same-origin" && strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'")
+		if mayBeAsked := c.token == "" || c.status != 200; shown != mayBeAsked {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
+}
+
 // A value is read, the use is in the log with who asked for whom, and reading
 // it again with its ETag is no use.
 func TestRead(t *testing.T) {
@@ -41,7 +72,7 @@ func TestRead(t *testing.T) {
 	}
 	for _, tag := range []string{`"1"`, `W/"1"`, `"9", "1"`, "*"} {
 		a := w.ask("GET", "/-/api/v1/secrets/API_KEY?actor=alice", w.reader, "", "If-None-Match", tag).want(t, 304, "")
-		if a.body != "" || a.Header.Get("ETag") != `"1"` {
+		if a.body != "" || a.Header.Get("ETag") != `"1"` || a.Header.Get("Content-Type") != "" {
 			t.Errorf("got %q, %v", a.body, a.Header)
 		}
 	}

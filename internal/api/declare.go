@@ -60,7 +60,7 @@ func writeDeclared(w http.ResponseWriter, declared []vault.Declared) {
 	for i, d := range declared {
 		list[i] = declaredJSON{newDeclarationJSON(d.Declaration), d.State}
 	}
-	write(w, http.StatusOK, jsonType, encode(map[string]any{"declarations": list}))
+	writeJSON(w, http.StatusOK, encode(map[string]any{"declarations": list}))
 }
 
 func (s *site) declare(w http.ResponseWriter, r *request) error { return s.declareAll(w, r, false) }

@@ -15,6 +15,7 @@ func Document() []byte { return document }
 
 // serveDocument answers with it. Its address is for everybody.
 func (s *site) serveDocument(w http.ResponseWriter, _ *request) error {
-	write(w, http.StatusOK, jsonType, document)
+	setForBrowsers(w.Header())
+	writeJSON(w, http.StatusOK, document)
 	return nil
 }

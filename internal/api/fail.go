@@ -176,6 +176,7 @@ func (s *site) fail(w *answer, r *request, err error) {
 		s.Log.Warn("request failed", "request", r.id, "method", r.Method, "client", r.caller.Client, "error", err)
 	}
 	h := w.Header()
+	setForBrowsers(h)
 	if conflict := new(vault.Conflict); errors.As(err, &conflict) && conflict.Version > 0 {
 		h.Set("ETag", etag(conflict.Version))
 	}
@@ -188,7 +189,7 @@ func (s *site) fail(w *answer, r *request, err error) {
 	if untidy(status) || r.caller.Client == "" {
 		h.Set("Connection", "close") // what was sent after it may be a part of it
 	}
-	write(w, status, jsonType, encode(failure{false, p.code, p.text, status, r.id}))
+	writeJSON(w, status, encode(failure{false, p.code, p.text, status, r.id}))
 }
 
 // untidy reports whether a request of that status may not have ended where it

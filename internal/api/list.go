@@ -28,7 +28,7 @@ func (s *site) client(w http.ResponseWriter, r *request) error {
 	if until, err := time.Parse(time.DateTime, self.ExpiresAt); err == nil {
 		c.ExpiresAt = &until
 	}
-	write(w, http.StatusOK, jsonType, encode(c))
+	writeJSON(w, http.StatusOK, encode(c))
 	return nil
 }
 
@@ -60,6 +60,6 @@ func (s *site) list(w http.ResponseWriter, r *request) error {
 			list[i].Source = &one.Source
 		}
 	}
-	write(w, http.StatusOK, jsonType, encode(map[string]any{"secrets": list}))
+	writeJSON(w, http.StatusOK, encode(map[string]any{"secrets": list}))
 	return nil
 }

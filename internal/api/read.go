@@ -54,7 +54,7 @@ func (s *site) read(w http.ResponseWriter, r *request) error {
 	}
 	if unchanged {
 		w.Header().Set("Etag", tag)
-		write(w, http.StatusNotModified, "", nil)
+		writeEmpty(w, http.StatusNotModified)
 		return nil
 	}
 	found, err := s.Vault.Get(r.Context(), r.caller, name)
@@ -68,7 +68,7 @@ func (s *site) read(w http.ResponseWriter, r *request) error {
 	if tag := s.etagOf(found.Source, found.Version); tag != "" {
 		w.Header().Set("Etag", tag)
 	}
-	write(w, http.StatusOK, jsonType, encode(v))
+	writeJSON(w, http.StatusOK, encode(v))
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (s *site) batch(w http.ResponseWriter, r *request) error {
 			results[i] = failureJSON{f.Name, p.code, p.text}
 		}
 	}
-	write(w, http.StatusOK, jsonType, encode(map[string]any{"results": results}))
+	writeJSON(w, http.StatusOK, encode(map[string]any{"results": results}))
 	return nil
 }
 
@@ -189,6 +189,6 @@ func (s *site) canAccess(w http.ResponseWriter, r *request) error {
 		}
 		answers[i] = accessJSON{name, allowed}
 	}
-	write(w, http.StatusOK, jsonType, encode(map[string]any{"access": answers}))
+	writeJSON(w, http.StatusOK, encode(map[string]any{"access": answers}))
 	return nil
 }

@@ -102,16 +102,24 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 const jsonType = "application/json"
 
-// write sends a whole response. A failing write means that the client has gone:
+// shortBody is how long a body may be, in bytes, of which net/http states the length
+// by itself.
+const shortBody = 2 << 10
+
+// writeJSON sends a whole response. A failing write means that the client has gone:
 // there is nobody to tell.
-func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	if contentType != "" {
-		h := w.Header()
-		h["Content-Type"] = []string{contentType}
-		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	if len(body) > shortBody {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
+}
+
+// writeEmpty sends a response without a body.
+func writeEmpty(w http.ResponseWriter, status int) {
+	w.Header().Del("Content-Type")
+	w.WriteHeader(status)
 }
 
 // guard turns a panic into an error. What was panicked with is logged only when

@@ -143,14 +143,21 @@ type header struct {
 	values []string
 }
 
-// headers are those of every answer.
+// headers are those of every answer; one that is not JSON says so itself.
 func headers() []header {
 	return []header{
+		{"Content-Type", []string{jsonType}},
 		{"Cache-Control", []string{"no-store"}},
 		{"X-Content-Type-Options", []string{"nosniff"}},
-		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
-		{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
 	}
+}
+
+// setForBrowsers sets what answers have besides that a page of another site could
+// have a browser ask for: those without a token. Of the others it gets none, for no
+// browser sends a token by itself.
+func setForBrowsers(h http.Header) {
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
 // observed tells about a request that has ended. The log gets the row of the

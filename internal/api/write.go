@@ -74,7 +74,7 @@ func (s *site) write(w http.ResponseWriter, r *request) error {
 		status = http.StatusCreated
 	}
 	w.Header().Set("ETag", etag(version))
-	write(w, status, jsonType, encode(map[string]any{"name": name, "version": version}))
+	writeJSON(w, status, encode(map[string]any{"name": name, "version": version}))
 	return nil
 }
 
@@ -94,6 +94,6 @@ func (s *site) delete(w http.ResponseWriter, r *request) error {
 	if err := s.Vault.DeleteIf(r.Context(), r.caller, name, c); err != nil {
 		return err
 	}
-	write(w, http.StatusNoContent, "", nil)
+	writeEmpty(w, http.StatusNoContent)
 	return nil
 }

@@ -27,5 +27,8 @@ func (e Environment) Get(name string) (secrets.Value, bool) {
 		return secrets.Value{}, false
 	}
 	text, _ := e.Lookup(e.Variable(name))
-	return secrets.NewValue(text), text != ""
+	if text == "" {
+		return secrets.Value{}, false
+	}
+	return secrets.NewValue(text), true
 }
