@@ -65,6 +65,9 @@ type Policy struct {
 	secrets       map[string]secretRules
 	managed       []string // those with a rule of their own for manage-secrets, sorted
 	trustAsserted bool
+
+	use          Action  // DatasetteSecret
+	useByDefault Finding // of it; looked up here because every use needs them
 }
 
 // New checks a configuration. The error names the first malformed block by its
@@ -74,6 +77,8 @@ func New(c Config) (*Policy, error) {
 		permissions: map[string]rule{}, root: c.Root, defaultDeny: c.DefaultDeny,
 		secrets: map[string]secretRules{}, trustAsserted: c.TrustAsserted,
 	}
+	p.use, _ = find(DatasetteSecret)
+	p.useByDefault = byDefault(p.use)
 	for _, action := range slices.Sorted(maps.Keys(c.Permissions)) {
 		r, err := newRule("permissions."+action, c.Permissions[action])
 		if err != nil {
@@ -138,14 +143,18 @@ func (p *Policy) findings(all []Finding, actor secrets.Actor, a Action, rules ..
 			all = append(all, r.finding(actor))
 		}
 	}
-	byDefault := a.Default && !p.defaultDeny && len(all) == before
+	nothingSaid := len(all) == before
 	if p.root && actor["id"] == "root" {
 		all = append(all, Finding{Verdict: Allows, Place: rootFlag, Rule: "root is allowed everything, because of --root"})
 	}
-	if byDefault {
-		all = append(all, Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"})
+	if a.Default && !p.defaultDeny && nothingSaid {
+		all = append(all, byDefault(a))
 	}
 	return restrict(all, actor, a)
+}
+
+func byDefault(a Action) Finding {
+	return Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"}
 }
 
 // restrict adds what an actor's "_r" says, if it takes the action away.

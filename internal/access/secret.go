@@ -83,7 +83,7 @@ func secretActions() []string {
 // used on behalf of a caller's actor. Whether the caller's program may have it is for
 // [Policy.ConsiderProgram].
 func (p *Policy) ConsiderUse(all []Finding, caller secrets.Caller, name string) []Finding {
-	a, _ := find(DatasetteSecret)
+	a := p.use
 	r := p.secrets[name].use
 	if r.block == nil {
 		r = p.permissions[a.Name]
@@ -96,7 +96,7 @@ func (p *Policy) ConsiderUse(all []Finding, caller secrets.Caller, name string) 
 	if r.block != nil {
 		all = append(all, r.finding(caller.Actor))
 	} else if a.Default && !p.defaultDeny {
-		all = append(all, Finding{Verdict: Allows, Rule: a.Name + " is allowed by default"})
+		all = append(all, p.useByDefault)
 	}
 	if r.looksAtActors() {
 		all = append(all, unproven(caller, r))

@@ -66,7 +66,7 @@ func (e Entry) Leaf(salt [SaltSize]byte) tlog.Hash {
 	text = append(text, salt[:]...)
 	var short [32]byte
 	text = appendFields(text, strconv.AppendInt(short[:0], e.ID, 10))
-	text = appendFields(text, e.Time.UTC().AppendFormat(short[:0], TimeLayout))
+	text = appendFields(text, appendTime(short[:0], e.Time.UTC()))
 	text = appendFields(text, e.Action, e.Name)
 	text = appendFields(text, strconv.AppendInt(short[:0], e.SecretID, 10))
 	text = appendFields(text, strconv.AppendInt(short[:0], e.Version, 10))
@@ -74,6 +74,31 @@ func (e Entry) Leaf(salt [SaltSize]byte) tlog.Hash {
 	text = appendFields(text, strconv.AppendBool(short[:0], e.Allowed))
 	text = appendFields(text, e.Reason, e.RequestID, e.Remote)
 	return tlog.RecordHash(text)
+}
+
+// appendTime writes a time of UTC in TimeLayout, in a third of the time that
+// AppendFormat takes for any layout.
+func appendTime(text []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(text, TimeLayout)
+	}
+	hour, minute, second := t.Clock()
+	text = append(appendDigits(text, year, 1000), '-')
+	text = append(appendDigits(text, int(month), 10), '-')
+	text = append(appendDigits(text, day, 10), ' ')
+	text = append(appendDigits(text, hour, 10), ':')
+	text = append(appendDigits(text, minute, 10), ':')
+	text = append(appendDigits(text, second, 10), '.')
+	return appendDigits(text, t.Nanosecond()/int(time.Millisecond), 100)
+}
+
+// appendDigits writes n, whose first digit stands for so many.
+func appendDigits(text []byte, n, place int) []byte {
+	for ; place > 0; place /= 10 {
+		text = append(text, '0'+byte(n/place%10))
+	}
+	return text
 }
 
 func appendFields[T string | []byte](text []byte, fields ...T) []byte {

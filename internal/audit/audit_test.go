@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"iter"
 	"math"
@@ -116,6 +117,35 @@ func verify(t testing.TB, k *kept, verifying string, elsewhere ...string) audit.
 		t.Fatal(err)
 	}
 	return report
+}
+
+// The leaf is the hash of the same text for ever, also of times that no host writes.
+func TestLeafOfAnyTime(t *testing.T) {
+	t.Parallel()
+	zone := time.FixedZone("", 5*3600+1800)
+	for _, at := range []time.Time{
+		{},
+		time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC),
+		time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(2026, 1, 1, 0, 0, 0, 70_000_000, zone), // in UTC another year
+		time.Date(0, 2, 29, 0, 0, 0, 0, time.UTC),
+		time.Date(-1, 12, 31, 0, 0, 0, 0, time.UTC),
+		time.Date(987, 10, 11, 12, 13, 14, 900_000, time.UTC),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+	} {
+		e := audit.Entry{ID: 12, Time: at, Action: "get", Name: "API_KEY", SecretID: 3, Allowed: true, Remote: "::1"}
+		salt := [audit.SaltSize]byte{1, 2, 3}
+		text := "datasette-secrets log entry 1" + string(salt[:])
+		for _, field := range []string{
+			"12", at.UTC().Format(audit.TimeLayout), "get", "API_KEY", "3", "0", "", "", "", "", "", "true", "", "", "::1",
+		} {
+			text += string(binary.BigEndian.AppendUint32(nil, uint32(len(field)))) + field
+		}
+		if e.Leaf(salt) != tlog.RecordHash([]byte(text)) {
+			t.Errorf("the leaf of %s is another", at)
+		}
+	}
 }
 
 func TestALogAsItWasWritten(t *testing.T) {

@@ -234,16 +234,17 @@ func (t *Tx) append(end logEnd, entries []audit.Entry) (logEnd, error) {
 		}
 		return orNull(text)
 	}
-	salts, leaves := make([][audit.SaltSize]byte, len(entries)), make([]tlog.Hash, len(entries))
+	salts, leaves := make([]byte, audit.SaltSize*len(entries)), make([]tlog.Hash, len(entries))
+	rand.Read(salts) // never fails: it ends the program instead
 	for i, e := range entries {
-		rand.Read(salts[i][:]) // never fails: it ends the program instead
+		salt := salts[audit.SaltSize*i:][:audit.SaltSize:audit.SaltSize]
 		e.ID = end.tree.Size() + 1
-		leaves[i] = e.Leaf(salts[i])
+		leaves[i] = e.Leaf([audit.SaltSize]byte(salt))
 		end.leaf = leaves[i]
 		end.hashes = end.tree.Append(end.hashes, end.leaf)
 		values = appendRow(values, e.ID, at, e.Action, text(3, e.Name), numberOrNull(e.SecretID), numberOrNull(e.Version),
 			text(6, e.ActorID), text(7, e.Proof), text(8, e.Plugin), text(9, e.Client), text(10, e.Source), e.Allowed, text(12, e.Reason),
-			orNull(e.RequestID), text(14, e.Remote), salts[i][:], leaves[i][:])
+			orNull(e.RequestID), text(14, e.Remote), salt, leaves[i][:])
 	}
 	t.tail.values = values
 	if err := t.insert("insert into datasette_secrets_log ("+logColumns()+") values ", width, values); err != nil {
