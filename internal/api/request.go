@@ -28,10 +28,11 @@ type request struct {
 	caller  secrets.Caller // who asks
 	token   string         // that says so
 	limit   int64          // bytes of the body
+	answer  answer         // to it
 }
 
-func newRequest(hr *http.Request, segment string) *request {
-	r := &request{Request: hr, id: rand.Text()[:13], segment: segment}
+func newRequest(w http.ResponseWriter, hr *http.Request, segment string) *request {
+	r := &request{Request: hr, id: rand.Text()[:13], segment: segment, answer: answer{ResponseWriter: w}}
 	if addr, err := netip.ParseAddrPort(hr.RemoteAddr); err == nil {
 		r.addr = addr.Addr()
 		r.caller.Remote = r.addr.String() // headers that claim another are not believed

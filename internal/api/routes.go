@@ -119,8 +119,8 @@ func (r *route) match(path string) (name string, ok bool) {
 func (s *site) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	began := time.Now()
 	row, name := s.find(hr.URL.EscapedPath())
-	a := &answer{ResponseWriter: w}
-	r := newRequest(hr, name)
+	r := newRequest(w, hr, name)
+	a := &r.answer
 	s.setHeaders(a.Header(), r)
 	defer func() { s.observed(a, r, row, time.Since(began)) }() // also of a connection that is cut off
 	if err := s.guard(a, r, row); err != nil {

@@ -21,7 +21,8 @@ const Max = 256
 // concurrent use.
 type Group[T any] struct {
 	run     func(ctx context.Context, items []T)
-	crowded bool // the last run had more than one item; used by whoever has the turn
+	crowded bool      // the last run had more than one item; used by whoever has the turn
+	unused  sync.Pool // of *waiter[T] whose item was in a run; nothing is left to be said to them
 
 	mu      sync.Mutex
 	waiting []*waiter[T]
@@ -55,7 +56,7 @@ func (g *Group[T]) DoWithin(ctx context.Context, patience time.Duration, item T)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &waiter[T]{item: item, woken: make(chan struct{}, 1)}
+	w := g.waiter(item)
 	if !g.join(w) {
 		if err := g.wait(ctx, patience, w); err != nil {
 			return err
@@ -64,7 +65,17 @@ func (g *Group[T]) DoWithin(ctx context.Context, patience time.Duration, item T)
 	if w.leads {
 		g.lead(ctx)
 	}
+	*w = waiter[T]{woken: w.woken}
+	g.unused.Put(w)
 	return nil
+}
+
+func (g *Group[T]) waiter(item T) *waiter[T] {
+	if w, ok := g.unused.Get().(*waiter[T]); ok {
+		w.item = item
+		return w
+	}
+	return &waiter[T]{item: item, woken: make(chan struct{}, 1)}
 }
 
 // join makes an item wait, and reports whether it has the turn, because nobody
