@@ -41,11 +41,11 @@ func lockedOut(wait time.Duration) error {
 
 // bearer is the token of a request.
 func bearer(r *http.Request) (string, error) {
-	if len(r.Header.Values("Authorization")) > 1 {
+	headers := r.Header["Authorization"]
+	if len(headers) > 1 {
 		return "", fmt.Errorf("%w: the header Authorization is there more than once", secrets.ErrInvalid)
 	}
-	header := r.Header.Get("Authorization")
-	scheme, token, _ := strings.Cut(header, " ")
+	scheme, token, _ := strings.Cut(strings.Join(headers, ""), " ") // of one or none
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
 		return "", &problem{codeNoToken, "send a client token: Authorization: Bearer dssc_…"}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
@@ -9,15 +10,16 @@ import (
 // plain refuses, of a client, what different programs on the way could understand in
 // different ways.
 func (s *site) plain(r *request) error {
-	// The names are in canonical form, in which net/http has them.
-	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
-		if len(r.Header[name]) > 0 && r.Header[name][0] != "" {
-			return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
-		}
-	}
-	for _, name := range []string{"If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id"} {
-		if len(r.Header[name]) > 1 {
-			return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
+	for name, values := range r.Header { // in canonical form
+		switch name {
+		case "X-Http-Method-Override", "X-Http-Method", "X-Method-Override":
+			if strings.Join(values, "") != "" {
+				return fmt.Errorf("%w: a header cannot ask for another method", secrets.ErrInvalid)
+			}
+		case "If-Match", "If-None-Match", "Content-Type", "Content-Encoding", "Last-Event-Id":
+			if len(values) > 1 {
+				return fmt.Errorf("%w: the header %s is there more than once", secrets.ErrInvalid, name)
+			}
 		}
 	}
 	if r.Header.Get("Content-Encoding") != "" {

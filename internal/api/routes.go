@@ -148,7 +148,6 @@ func headers() []header {
 	return []header{
 		{"Content-Type", []string{jsonType}},
 		{"Cache-Control", []string{"no-store"}},
-		{"X-Content-Type-Options", []string{"nosniff"}},
 	}
 }
 
@@ -156,6 +155,7 @@ func headers() []header {
 // have a browser ask for: those without a token. Of the others it gets none, for no
 // browser sends a token by itself.
 func setForBrowsers(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }

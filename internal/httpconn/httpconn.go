@@ -48,8 +48,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if !ok {
 		return inner, nil
 	}
-	c := &conn{stream: stream, woken: make(chan struct{}, 1), timer: time.NewTimer(Pause)}
-	c.timer.Stop()
+	c := &conn{stream: stream, begins: make(chan bool, 1)}
 	c.reading.set, c.writing.set = stream.SetReadDeadline, stream.SetWriteDeadline
 	return c, nil
 }
@@ -65,9 +64,12 @@ type conn struct {
 	stream
 	reading, writing deadline
 
-	timer  *time.Timer
-	woken  chan struct{} // has room for the one word that there is to say
-	paused bool          // a read waits for its beginning; guarded by reading
+	// The rest is of the read of one byte, and guarded by reading.
+	begins chan bool   // has room for the one word: it begins, or its deadline came first
+	paused bool        // it waits for that word
+	until  time.Time   // that long
+	timer  *time.Timer // ends the pause; stopping and starting it for every read would cost more
+	runs   bool        // the timer does
 }
 
 // Read implements net.Conn.
@@ -86,44 +88,63 @@ func (c *conn) Read(p []byte) (int, error) {
 // pause waits for a moment, and reports false if the deadline of reading came
 // first.
 func (c *conn) pause() bool {
-	if !c.beginPause() {
-		return false
-	}
-	c.timer.Reset(Pause)
-	select {
-	case <-c.woken:
-		c.timer.Stop()
-		return false
-	case <-c.timer.C:
-	}
-	c.reading.Lock()
-	defer c.reading.Unlock()
-	if !c.paused { // at the same moment
-		<-c.woken
-		return false
-	}
-	c.paused = false
-	return true
+	return c.beginPause() && <-c.begins
 }
 
 func (c *conn) beginPause() bool {
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	c.paused = !past(c.reading.wanted)
-	return c.paused
+	now := time.Now()
+	if c.reading.over(now) {
+		return false
+	}
+	c.paused, c.until = true, now.Add(Pause)
+	if !c.runs {
+		c.run(Pause)
+	}
+	return true
+}
+
+// run has endPause called.
+func (c *conn) run(in time.Duration) {
+	c.runs = true
+	if c.timer == nil {
+		c.timer = time.AfterFunc(in, c.endPause)
+		return
+	}
+	c.timer.Reset(in)
+}
+
+// endPause lets the read begin, if its pause is over.
+func (c *conn) endPause() {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.runs = false
+	if !c.paused {
+		return
+	}
+	if left := time.Until(c.until); left > 0 {
+		c.run(left)
+		return
+	}
+	c.paused = false
+	c.begins <- true
 }
 
 // SetReadDeadline implements net.Conn.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
-	if !c.paused || !past(t) {
+	if !c.paused {
 		return c.reading.want(t)
 	}
 	c.reading.wanted = t
-	c.paused = false
-	c.woken <- struct{}{}
-	return nil
+	if c.reading.over(time.Now()) {
+		c.paused = false
+		c.begins <- false
+		return nil
+	}
+	return c.reading.want(t)
 }
 
 // Write implements net.Conn.
@@ -173,11 +194,12 @@ func (d *deadline) want(t time.Time) error {
 func (d *deadline) extend() bool {
 	d.Lock()
 	defer d.Unlock()
-	if past(d.wanted) {
+	if d.over(time.Now()) {
 		return false
 	}
 	d.known = d.wanted
 	return d.set(d.wanted) == nil
 }
 
-func past(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+// over reports whether the deadline has passed.
+func (d *deadline) over(now time.Time) bool { return !d.wanted.IsZero() && !now.Before(d.wanted) }
