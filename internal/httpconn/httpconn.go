@@ -7,7 +7,7 @@
 // reads one byte, to notice a client that hangs up while the handler runs; after
 // the handler it ends that read by two deadlines more. Each of them is a timer of
 // the runtime, and the read is a system call and a goroutine that sleeps and is
-// woken: together about a tenth of what answering a short request takes.
+// woken: together a twelfth of the processor's time that reading a secret took.
 //
 // # How
 //
