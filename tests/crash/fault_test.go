@@ -93,9 +93,7 @@ func TestDatabaseThatFails(t *testing.T) {
 			if r := w.host.Get(t, "/-/healthz", nil); r.StatusCode != 200 {
 				t.Errorf("health: status %d", r.StatusCode)
 			}
-			if log := w.host.Stderr.String(); !strings.Contains(log, c.log) {
-				t.Errorf("the log does not say %q:\n%s", c.log, log)
-			}
+			w.host.Logs(t, c.log)
 			end()
 
 			w.mark = w.size(t)

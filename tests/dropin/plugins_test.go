@@ -22,9 +22,7 @@ func TestPluginsOfPyPI(t *testing.T) {
 	w.set(t, "OPENAI_API_KEY", "sk-hunter2")
 	w.set(t, "DEMO_ONE", "one")
 	want(t, "before it is approved", read(t, datasette, "OPENAI_API_KEY", "root"), "None")
-	if log := datasette.Stderr.String(); !strings.Contains(log, "OPENAI_API_KEY is not available to this Datasette") {
-		t.Errorf("Datasette's log does not say why:\n%s", log)
-	}
+	datasette.Logs(t, "OPENAI_API_KEY is not available to this Datasette")
 	form := "/-/enrich/data/docs/gpt"
 	if page := datasette.Get(t, form, root()); !strings.Contains(page.Text, "enrichment_secret") {
 		t.Errorf("datasette-enrichments-gpt asks for no key: %s", page.Status)

@@ -18,7 +18,7 @@ func RunExample(t testing.TB, name string, args ...string) {
 	t.Helper()
 	root := secrets.Actor{"id": "root"}
 	host := Start(t, Options{Args: append([]string{"--root", "-s", "plugins.datasette-secrets.sandbox", "enforce", "--log-format", "text"}, args...)})
-	host.waitForLog(t, "waiting for TRANSLATE_API_KEY")
+	host.Logs(t, "waiting for TRANSLATE_API_KEY")
 	page := host.Get(t, "/-/plugins", root).Text
 	ready := regexp.MustCompile(`<h2[^>]*>` + name + `[^\n]*badge-ready`)
 	if !ready.MatchString(page) || !strings.Contains(page, "<dt>Sandbox</dt><dd>enforce") {
@@ -34,7 +34,7 @@ func RunExample(t testing.TB, name string, args ...string) {
 		if r := host.SetSecret(t, "TRANSLATE_API_KEY", value, "", root); r.StatusCode != http.StatusFound {
 			t.Fatalf("setting a value: %d", r.StatusCode)
 		}
-		host.waitForLog(t, logged)
+		host.Logs(t, logged)
 	}
 	if log := host.Stderr.String(); strings.Contains(log, "hunter2") || strings.Contains(log, "correct horse") {
 		t.Errorf("a value is in the log:\n%s", log)
@@ -44,8 +44,8 @@ func RunExample(t testing.TB, name string, args ...string) {
 	}
 }
 
-// waitForLog waits until the program has logged text.
-func (p *Process) waitForLog(t testing.TB, text string) {
+// Logs waits until the program has logged text: what it writes is read a moment later.
+func (p *Process) Logs(t testing.TB, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !strings.Contains(p.Stderr.String(), text); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

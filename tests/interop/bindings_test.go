@@ -2,7 +2,6 @@ package interop_test
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/datasette-secrets/datasette-secrets/pluginapi"
@@ -31,9 +30,7 @@ func TestRowsOfPythonAreAdopted(t *testing.T) {
 	if n := bound(); n != 4 {
 		t.Errorf("%d rows are bound, want 4", n)
 	}
-	if log := host.Stderr.String(); !strings.Contains(log, "adopt") {
-		t.Errorf("the log does not tell:\n%s", log)
-	}
+	host.Logs(t, "adopt")
 
 	// Python changes notes, and its reading is recorded: neither is bound.
 	set(t, python, "BETA", "", "a note")
@@ -49,9 +46,8 @@ func TestRowsOfPythonAreAdopted(t *testing.T) {
 		}
 	}
 	shows(t, host, "/-/secrets/BETA", "cannot be trusted", "Damaged")
-	if log := host.Stderr.String(); !strings.Contains(log, "cannot be trusted") || !strings.Contains(log, `"secret":"BETA","version":1`) {
-		t.Errorf("the log does not tell:\n%s", log)
-	}
+	host.Logs(t, "cannot be trusted")
+	host.Logs(t, `"secret":"BETA","version":1`)
 	set(t, host, "ALPHA", "anew", "")
 	expect(t, python, probe, "ALPHA", "anew", "anew")
 }

@@ -164,9 +164,7 @@ func TestPythonRefuses(t *testing.T) {
 	}
 	host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "probe", harness.PythonSDK(t), dir), "--root", "--plugins-dir", dir)})
 	wantPage(t, host.Get(t, "/-/plugins", root()), "RegisterSecrets failed")
-	if !strings.Contains(host.Stderr.String(), "told to refuse") {
-		t.Errorf("logged\n%s", host.Stderr)
-	}
+	host.Logs(t, "told to refuse")
 }
 
 // A plugin that is killed comes back.
