@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	_ "github.com/mattn/go-sqlite3" // reads the file as any program does
 
@@ -29,7 +27,7 @@ func TestLogCannotBeForged(t *testing.T) {
 			plugins := t.TempDir()
 			harness.AddPlugin(t, plugins, "forgelog", "tests/testdata/plugins/misbehave")
 			p := harness.Start(t, harness.Options{Args: []string{"--log-format", format, "--log-level", "debug", "--plugins-dir", plugins}})
-			eventually(t, "the plugin has written all", func() bool { return strings.Contains(p.Stderr.String(), "forged all") })
+			p.Logs(t, "forged all")
 			for _, target := range []string{
 				"/%0a%7B%22msg%22:%22forged%22%7D", "/\"}\u202eforged", "/\xff\xfeforged", "/-/auth-token?token=hidden-token", "/-/secrets/a%1b[2J",
 			} {
@@ -63,12 +61,8 @@ func TestLogCannotBeForged(t *testing.T) {
 // raw sends bytes and waits for the end of the answer.
 func raw(t *testing.T, p *harness.Process, request string) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, p)
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := fmt.Fprint(conn, request); err != nil {
 		t.Fatal(err)
 	}

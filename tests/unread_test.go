@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -129,13 +128,13 @@ func sent(t *testing.T, host *harness.Process, text string) (statuses []int) {
 	}
 }
 
+// dial connects to a host, for a minute at most.
 func dial(t *testing.T, host *harness.Process) net.Conn {
 	t.Helper()
-	u, err := url.Parse(host.URL)
-	if err != nil {
-		t.Fatal(err)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(host.URL, "http://"))
+	if err == nil {
+		err = conn.SetDeadline(time.Now().Add(time.Minute))
 	}
-	conn, err := net.Dial("tcp", u.Host)
 	if err != nil {
 		t.Fatal(err)
 	}

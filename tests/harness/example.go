@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
 )
@@ -41,15 +40,5 @@ func RunExample(t testing.TB, name string, args ...string) {
 	}
 	if code := host.Stop(t); code != 0 {
 		t.Errorf("exit code %d\n%s", code, host.Stderr)
-	}
-}
-
-// Logs waits until the program has logged text: what it writes is read a moment later.
-func (p *Process) Logs(t testing.TB, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !strings.Contains(p.Stderr.String(), text); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log lacks %q:\n%s", text, p.Stderr)
-		}
 	}
 }

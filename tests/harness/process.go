@@ -156,6 +156,16 @@ func (p *Process) firstLine(t testing.TB) string {
 	return ""
 }
 
+// Logs waits until the program has logged text: what it writes is read a moment later.
+func (p *Process) Logs(t testing.TB, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(p.Stderr.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log lacks %q:\n%s", text, p.Stderr)
+		}
+	}
+}
+
 // Stop ends the program as CTRL+C does and returns its exit code. It may be
 // called more than once.
 func (p *Process) Stop(t testing.TB) int {

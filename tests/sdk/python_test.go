@@ -243,7 +243,7 @@ func TestPythonInDocs(t *testing.T) {
 		host := harness.Start(t, harness.Options{Args: append(harness.PythonReading(t, "docs", harness.PythonSDK(t), dir), "--root", "--plugins-dir", dir)})
 		secret := regexp.MustCompile(`"([A-Z_]{5,})"`).FindStringSubmatch(text)[1]
 		wantPage(t, host.Get(t, "/-/secrets", root()), secret)
-		wait(t, "a line about waiting", func() bool { return strings.Contains(host.Stderr.String(), "waiting for "+secret) })
+		host.Logs(t, "waiting for "+secret)
 	}
 }
 

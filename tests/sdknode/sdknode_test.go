@@ -180,8 +180,8 @@ func TestRestart(t *testing.T) {
 	host.SetSecret(t, "KEY", "hunter2", "", root())
 	wantValue(t, probe, "KEY", "hunter2")
 	probe.Fail(t)
-	wantLog(t, host, "told to fail")
-	wantLog(t, host, "exit status 1")
+	host.Logs(t, "told to fail")
+	host.Logs(t, "exit status 1")
 	wantValue(t, probe, "KEY", "hunter2") // the next life
 	wantPlugin(t, host, "probe", "ready")
 }
@@ -194,7 +194,7 @@ func TestRefusing(t *testing.T) {
 	harness.AddNodeProbe(t, dir, "probe")
 	harness.WriteFile(t, filepath.Join(dir, "probe.json"), `{"Refuse": true}`, 0o644)
 	host := harness.Start(t, harness.Options{Args: append(harness.Reading("probe", filepath.Dir(dir)), "--root", "--plugins-dir", dir)})
-	wantLog(t, host, "told to refuse")
+	host.Logs(t, "told to refuse")
 	wantShown(t, host, `RegisterSecrets failed \(Internal\)`)
 	if strings.Contains(host.Get(t, "/-/plugins", root()).Text, "told to refuse") {
 		t.Error("the page shows the author's own words")
@@ -329,7 +329,7 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("%s is not declared", declared)
 		}
 	}
-	wantLog(t, host, "waiting for WEATHER_KEY")
+	host.Logs(t, "waiting for WEATHER_KEY")
 }
 
 func wantValue(t *testing.T, probe *harness.Probe, name, want string) {
@@ -362,17 +362,6 @@ func wantShown(t *testing.T, host *harness.Process, pattern string) {
 		}
 	}
 	t.Errorf("the page of plugins does not show %s\n%s", pattern, host.Stderr)
-}
-
-// wantLog waits until the host has logged a text.
-func wantLog(t *testing.T, host *harness.Process, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if strings.Contains(host.Stderr.String(), text) {
-			return
-		}
-	}
-	t.Errorf("the host does not log %q but\n%s", text, host.Stderr)
 }
 
 // processes is how many processes run a program of a folder.
