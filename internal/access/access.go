@@ -66,8 +66,7 @@ type Policy struct {
 	managed       []string // those with a rule of their own for manage-secrets, sorted
 	trustAsserted bool
 
-	use          Action  // DatasetteSecret
-	useByDefault Finding // of it; looked up here because every use needs them
+	use Action // DatasetteSecret; looked up here because every use needs it
 }
 
 // New checks a configuration. The error names the first malformed block by its
@@ -78,7 +77,6 @@ func New(c Config) (*Policy, error) {
 		secrets: map[string]secretRules{}, trustAsserted: c.TrustAsserted,
 	}
 	p.use, _ = find(DatasetteSecret)
-	p.useByDefault = byDefault(p.use)
 	for _, action := range slices.Sorted(maps.Keys(c.Permissions)) {
 		r, err := newRule("permissions."+action, c.Permissions[action])
 		if err != nil {

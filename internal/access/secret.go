@@ -96,7 +96,7 @@ func (p *Policy) ConsiderUse(all []Finding, caller secrets.Caller, name string) 
 	if r.block != nil {
 		all = append(all, r.finding(caller.Actor))
 	} else if a.Default && !p.defaultDeny {
-		all = append(all, p.useByDefault)
+		all = append(all, byDefault(a))
 	}
 	if r.looksAtActors() {
 		all = append(all, unproven(caller, r))

@@ -32,10 +32,8 @@ type Found struct {
 // The errors are ErrDenied, ErrNotDeclared, ErrNotApproved, ErrNotSet, ErrNotConfigured,
 // ErrSealed, ErrIntegrity and ErrUnavailable.
 func (v *Vault) Get(ctx context.Context, caller secrets.Caller, name string) (Found, error) {
-	var q question
-	q.one[0] = v.newUse(caller, name)
-	q.uses = q.one[:]
-	u := &q.one[0]
+	q := question{uses: []use{v.newUse(caller, name)}}
+	u := &q.uses[0]
 	refused := q.refused()
 	if err := v.ask(ctx, &q); err != nil {
 		if refused {

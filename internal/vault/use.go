@@ -18,10 +18,9 @@ import (
 // would find its pages outdated by the write before.
 type question struct {
 	uses  []use
-	one   [1]use // room for them, if there is one
-	limit int    // bytes of all values together; 0 for any number
-	err   error  // why there is no answer at all
-	kept  bool   // its uses and refusals are recorded
+	limit int   // bytes of all values together; 0 for any number
+	err   error // why there is no answer at all
+	kept  bool  // its uses and refusals are recorded
 }
 
 // use is the use of one secret, and what came of it.
