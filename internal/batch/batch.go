@@ -65,7 +65,7 @@ func (g *Group[T]) DoWithin(ctx context.Context, patience time.Duration, item T)
 	if w.leads {
 		g.lead(ctx)
 	}
-	*w = waiter[T]{woken: w.woken}
+	*w = waiter[T]{woken: w.woken} // who gave up does not come here: to them a word may have been said
 	g.unused.Put(w)
 	return nil
 }

@@ -179,7 +179,8 @@ type deadline struct {
 	known  time.Time // what the system was told; never later than wanted
 }
 
-// want notes a deadline, and tells the system if it would wait for too long.
+// want notes a deadline, and tells the system if it would wait for too long. The
+// caller has locked d.
 func (d *deadline) want(t time.Time) error {
 	d.wanted = t
 	if t.IsZero() || !d.known.IsZero() && !t.Before(d.known) {
