@@ -7,6 +7,7 @@
 // after a few seconds. So every write is one short BEGIN IMMEDIATE transaction
 // on a single connection, reads come from a small pool and never outlive the
 // call that made them, and both wait for a lock no longer than [BusyTimeout].
+// Between two writes the file is free for a while, so that others come in.
 // An existing file keeps the journal mode that it has; a new one uses WAL.
 //
 // # Time and errors
@@ -51,6 +52,7 @@ type DB struct {
 	hasWAL  bool                                             // set by Open
 	tail    logTail                                          // used by whoever has the turn
 	known   known                                            // used by whoever has the turn
+	room    room                                             // used by whoever has the turn
 	told    func(changes int, took time.Duration, err error) // of every transaction that writes; may be nil
 }
 

@@ -69,15 +69,21 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	if err := d.setSync(ctx, lax); err != nil {
 		return err
 	}
+	d.room.leave(d.hasWAL)
 	conn, err := begin(ctx, d.write, "begin immediate")
 	if err != nil {
 		return classify("beginning a transaction", err)
 	}
+	defer d.room.end(time.Now())
 	defer end(conn)
 	defer d.tail.empty()
 	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail, known: &d.known}
-	if err := d.known.begin(t); err != nil {
+	others, err := d.known.begin(t)
+	if err != nil {
 		return err
+	}
+	if others {
+		d.room.company = time.Now()
 	}
 	if len(changes) == 1 {
 		t.protected = true

@@ -27,16 +27,18 @@ type known struct {
 // lastUse is what the row of a secret tells of its last use.
 type lastUse struct{ at, by string }
 
-// begin is called at the start of a transaction.
-func (k *known) begin(t *Tx) error {
+// begin is called at the start of a transaction, and reports whether others have
+// committed anything since the one before.
+func (k *known) begin(t *Tx) (others bool, err error) {
 	undone := k.open
 	k.open, k.changing = true, false
 	conn, commits, err := t.othersCommits()
-	if undone || err != nil || conn != k.conn || commits != k.commits {
+	others = conn == k.conn && commits != k.commits
+	if undone || err != nil || conn != k.conn || others {
 		k.forget()
 	}
 	k.conn, k.commits = conn, commits
-	return err
+	return others, err
 }
 
 // committed is called when all that the transaction did is done.
