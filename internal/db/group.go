@@ -78,12 +78,8 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	defer end(conn)
 	defer d.tail.empty()
 	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail, known: &d.known}
-	others, err := d.known.begin(t)
-	if err != nil {
+	if err := d.known.begin(t); err != nil {
 		return err
-	}
-	if others {
-		d.room.company = time.Now()
 	}
 	if len(changes) == 1 {
 		t.protected = true

@@ -27,18 +27,16 @@ type known struct {
 // lastUse is what the row of a secret tells of its last use.
 type lastUse struct{ at, by string }
 
-// begin is called at the start of a transaction, and reports whether others have
-// committed anything since the one before.
-func (k *known) begin(t *Tx) (others bool, err error) {
+// begin is called at the start of a transaction.
+func (k *known) begin(t *Tx) error {
 	undone := k.open
 	k.open, k.changing = true, false
 	conn, commits, err := t.othersCommits()
-	others = conn == k.conn && commits != k.commits
-	if undone || err != nil || conn != k.conn || others {
+	if undone || err != nil || conn != k.conn || commits != k.commits {
 		k.forget()
 	}
 	k.conn, k.commits = conn, commits
-	return others, err
+	return err
 }
 
 // committed is called when all that the transaction did is done.

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +20,6 @@ func TestOthersComeBetweenTransactions(t *testing.T) {
 			t.Parallel()
 			path := made(t, "create table other (n); pragma journal_mode = "+mode)
 			d := open(t, path)
-			runOn(t, path, "insert into other values (0)")
 			other := raw(t, path)
 			ctx, stop := context.WithCancel(t.Context())
 			locked := make(chan struct{})
@@ -39,8 +39,8 @@ func TestOthersComeBetweenTransactions(t *testing.T) {
 	}
 }
 
-// writeSlowly holds the lock for 30 ms again and again, and tells of it who waits
-// for that.
+// writeSlowly holds the lock for about 30 ms again and again, and tells of it who
+// waits for that.
 func writeSlowly(ctx context.Context, t *testing.T, d *db.DB, locked chan<- struct{}) {
 	for ctx.Err() == nil {
 		err := d.Update(context.WithoutCancel(ctx), func(*db.Tx) error {
@@ -48,7 +48,7 @@ func writeSlowly(ctx context.Context, t *testing.T, d *db.DB, locked chan<- stru
 			case locked <- struct{}{}:
 			default:
 			}
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(20*time.Millisecond + rand.N(20*time.Millisecond))
 			return nil
 		})
 		if err != nil {
