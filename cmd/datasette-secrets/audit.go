@@ -26,7 +26,7 @@ read the file can run them; no encryption key is needed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	group.AddCommand(newAuditTail(sys), newAuditShow(sys), newAuditExport(sys), newAuditStats(sys),
-		newAuditVerify(sys), newAuditProve(sys), newAuditHead(sys), newAuditKeys(sys))
+		newAuditVerify(sys), newAuditProve(sys), newAuditCheck(sys), newAuditHead(sys), newAuditKeys(sys))
 	return group
 }
 

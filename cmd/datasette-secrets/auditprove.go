@@ -17,9 +17,9 @@ func newAuditProve(sys system) *cobra.Command {
 		Use:   "prove ID [FILES]...",
 		Short: "Print a proof that an entry is in the log",
 		Long: `Print a proof that an entry is in the log of the newest signed head, in the format
-of https://c2sp.org/tlog-proof. With the entry, which "audit show" prints, and the
-public key, everybody can check it without the database, also when the entry itself
-has been pruned since.`,
+of https://c2sp.org/tlog-proof. With the entry, which "audit show --json" prints, and
+the public key, everybody can check it without the database, also when the entry
+itself has been pruned since: audit check.`,
 		Example: `  datasette-secrets audit prove 1234 --internal internal.db > 1234.proof`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, files, err := firstIsEntry(args)

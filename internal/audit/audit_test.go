@@ -444,6 +444,67 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// A proof is of an entry as it was written: whatever else it is made to say, it is
+// not proven, also when its leaf is made anew.
+func TestCheckEntry(t *testing.T) {
+	t.Parallel()
+	k, key := made(t, 21)
+	_, otherKey := made(t, 1)
+	signed := k.heads[len(k.heads)-1].Signed
+	head, err := audit.OpenHead(signed, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := audit.Proof(5, head, signed, k.reader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := audit.CheckEntry(proof, k.entries[4], key); err != nil || got != head {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if _, err := audit.CheckEntry(proof, k.entries[4], otherKey); err == nil {
+		t.Error("it is proven by another key")
+	}
+	if _, err := audit.CheckEntry(proof, k.entries[5], key); err == nil {
+		t.Error("another entry is proven")
+	}
+	edits := map[string]func(*audit.Stored){
+		"id":      func(e *audit.Stored) { e.ID++ },
+		"time":    func(e *audit.Stored) { e.Time = e.Time.Add(time.Millisecond) },
+		"action":  func(e *audit.Stored) { e.Action = "put" },
+		"name":    func(e *audit.Stored) { e.Name = "OTHER" },
+		"secret":  func(e *audit.Stored) { e.SecretID++ },
+		"version": func(e *audit.Stored) { e.Version++ },
+		"actor":   func(e *audit.Stored) { e.ActorID = "" },
+		"proof":   func(e *audit.Stored) { e.Proof = "asserted" },
+		"plugin":  func(e *audit.Stored) { e.Plugin, e.Client = e.Client, e.Plugin },
+		"source":  func(e *audit.Stored) { e.Source = "environment" },
+		"allowed": func(e *audit.Stored) { e.Allowed = !e.Allowed },
+		"reason":  func(e *audit.Stored) { e.Reason += " " },
+		"request": func(e *audit.Stored) { e.RequestID = "" },
+		"remote":  func(e *audit.Stored) { e.Remote = "" },
+		"salt":    func(e *audit.Stored) { e.Salt = make([]byte, audit.SaltSize) },
+		"no salt": func(e *audit.Stored) { e.Salt = nil },
+		"pruned":  func(e *audit.Stored) { *e = audit.Stored{Entry: audit.Entry{ID: e.ID}, Leaf: e.Leaf, Pruned: true} },
+		"no leaf": func(e *audit.Stored) { e.Leaf = nil },
+	}
+	for name, edit := range edits {
+		e := k.entries[4]
+		edit(&e)
+		if _, err := audit.CheckEntry(proof, e, key); err == nil {
+			t.Errorf("%s: it is proven", name)
+		}
+		if len(e.Salt) != audit.SaltSize || e.Leaf == nil {
+			continue
+		}
+		leaf := e.Entry.Leaf([audit.SaltSize]byte(e.Salt))
+		e.Leaf = leaf[:]
+		if _, err := audit.CheckEntry(proof, e, key); err == nil {
+			t.Errorf("%s: it is proven with its own leaf", name)
+		}
+	}
+}
+
 func (k *kept) reader() tlog.HashReaderFunc {
 	return func(indexes []int64) (hashes []tlog.Hash, err error) {
 		for _, i := range indexes {

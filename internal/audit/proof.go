@@ -70,3 +70,19 @@ func CheckProof(proof string, leaf tlog.Hash, verifying ...string) (id int64, he
 	}
 	return index + 1, head, nil
 }
+
+// CheckEntry checks a text of Proof for an entry with all that it says, and returns
+// the head of the log that has it.
+func CheckEntry(proof string, entry Stored, verifying ...string) (Head, error) {
+	if entry.Pruned {
+		return Head{}, errors.New("it says nothing: its fields were pruned")
+	}
+	if !entry.isWhole() {
+		return Head{}, errEdited
+	}
+	id, head, err := CheckProof(proof, tlog.Hash(entry.Leaf), verifying...)
+	if err == nil && id != entry.ID {
+		err = fmt.Errorf("the proof is of entry %d", id)
+	}
+	return head, err
+}

@@ -18,6 +18,14 @@ type Stored struct {
 	Pruned bool
 }
 
+// errEdited is an entry that says something else than when it was written.
+var errEdited = errors.New("it was edited: its fields are not those of its leaf")
+
+// isWhole reports whether the fields are those that the leaf was made of.
+func (s Stored) isWhole() bool {
+	return len(s.Salt) == SaltSize && len(s.Leaf) == tlog.HashSize && s.Entry.Leaf([SaltSize]byte(s.Salt)) == tlog.Hash(s.Leaf)
+}
+
 // StoredHash is one hash of the tree as it is kept.
 type StoredHash struct {
 	Index int64
@@ -262,8 +270,8 @@ func (v *verification) leaf(stored Stored) (tlog.Hash, error) {
 		return leaf, nil
 	}
 	v.readable = true
-	if len(stored.Salt) != SaltSize || stored.Entry.Leaf([SaltSize]byte(stored.Salt)) != leaf {
-		return leaf, errors.New("it was edited: its fields are not those of its leaf")
+	if !stored.isWhole() {
+		return leaf, errEdited
 	}
 	if stored.Action == Prune && stored.Allowed {
 		v.prunedSay = max(v.prunedSay, stored.Version)

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 )
 
 // LogRow is one row of datasette_secrets_log as it is stored. A text column
@@ -72,6 +76,67 @@ func (e LogRow) MarshalJSON() ([]byte, error) {
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// ParseLogEntry reads an entry that LogRow.MarshalJSON wrote. One whose fields have
+// values that no entry has comes without its salt: it is not what its leaf says.
+func ParseLogEntry(text []byte) (audit.Stored, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var members map[string]any
+	if err := decoder.Decode(&members); err != nil {
+		return audit.Stored{}, errors.New("it is not an entry as JSON")
+	}
+	if decoder.More() {
+		return audit.Stored{}, errors.New("it has more than one entry")
+	}
+	var values []any
+	for _, column := range LogColumns() {
+		value, err := logValue(column, members[column])
+		if err != nil {
+			return audit.Stored{}, fmt.Errorf("%s: %w", column, err)
+		}
+		values = append(values, value)
+		delete(members, column)
+	}
+	for name := range members {
+		return audit.Stored{}, fmt.Errorf("an entry has no %.40q", name)
+	}
+	id, ok := values[0].(int64)
+	if !ok {
+		return audit.Stored{}, errors.New("it has no id")
+	}
+	return scanLog(func(into ...any) error {
+		*into[0].(*int64) = id
+		for i, value := range values[1:] {
+			*into[i+1].(*any) = value
+		}
+		return nil
+	})
+}
+
+// logValue is what a column holds whose value stands in JSON like this.
+func logValue(column string, value any) (any, error) {
+	switch value := value.(type) {
+	case nil:
+		return nil, nil
+	case json.Number:
+		n, err := value.Int64()
+		if err != nil {
+			return nil, errors.New("it is not a whole number")
+		}
+		return n, nil
+	case string:
+		if column != "salt" && column != "leaf" {
+			return value, nil
+		}
+		raw, err := hex.DecodeString(value)
+		if err != nil {
+			return nil, errors.New("it is not hexadecimal")
+		}
+		return raw, nil
+	}
+	return nil, errors.New("it is neither text nor a number")
 }
 
 // Cells are the values for a CSV file. Spreadsheets take a cell that begins in

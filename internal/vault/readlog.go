@@ -8,6 +8,7 @@ import (
 	"time"
 
 	secrets "github.com/datasette-secrets/datasette-secrets"
+	"github.com/datasette-secrets/datasette-secrets/internal/audit"
 	"github.com/datasette-secrets/datasette-secrets/internal/db"
 )
 
@@ -45,6 +46,9 @@ func LogActions() []string {
 
 // LogColumns are the names of the columns of the log, in their order.
 func LogColumns() []string { return db.LogColumns() }
+
+// ParseLogEntry reads an entry that was written as JSON, for audit.CheckEntry.
+func ParseLogEntry(text []byte) (audit.Stored, error) { return db.ParseLogEntry(text) }
 
 // Relaxed reports whether uses of values are recorded without waiting for the
 // disk.
