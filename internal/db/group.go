@@ -50,6 +50,7 @@ func (d *DB) update(ctx context.Context, c *change) error {
 
 // commit runs changes in one transaction and tells each what became of it.
 func (d *DB) commit(ctx context.Context, changes []*change) {
+	d.room.leave(d.hasWAL)
 	began := time.Now()
 	err := d.runAll(ctx, changes)
 	if d.told != nil {
@@ -69,7 +70,6 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	if err := d.setSync(ctx, lax); err != nil {
 		return err
 	}
-	d.room.leave(d.hasWAL)
 	conn, err := begin(ctx, d.write, "begin immediate")
 	if err != nil {
 		return classify("beginning a transaction", err)
