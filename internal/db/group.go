@@ -50,7 +50,7 @@ func (d *DB) update(ctx context.Context, c *change) error {
 
 // commit runs changes in one transaction and tells each what became of it.
 func (d *DB) commit(ctx context.Context, changes []*change) {
-	d.room.leave(d.hasWAL)
+	d.room.leave()
 	began := time.Now()
 	err := d.runAll(ctx, changes)
 	if d.told != nil {
@@ -74,7 +74,7 @@ func (d *DB) runAll(ctx context.Context, changes []*change) error {
 	if err != nil {
 		return classify("beginning a transaction", err)
 	}
-	defer d.room.end(time.Now())
+	defer d.room.end(time.Now(), d.hasWAL)
 	defer end(conn)
 	defer d.tail.empty()
 	t := &Tx{ctx: ctx, conn: conn, until: until, now: d.now().UTC(), tail: &d.tail, known: &d.known}
