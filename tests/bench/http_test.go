@@ -45,7 +45,7 @@ func overHTTP(t *testing.T) []row {
 	bare := startJSONHandler(t)
 	var times, tails []float64
 	var here, there load
-	for i := range 7 { // side by side, for the machine changes its pace
+	for i := range 15 { // side by side, for the machine changes its pace
 		there = measureHTTP(t, bare, request)
 		here = measureHTTP(t, p.URL, request)
 		if i > 0 { // the first one warms up
