@@ -450,15 +450,7 @@ func TestCheckEntry(t *testing.T) {
 	t.Parallel()
 	k, key := made(t, 21)
 	_, otherKey := made(t, 1)
-	signed := k.heads[len(k.heads)-1].Signed
-	head, err := audit.OpenHead(signed, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proof, err := audit.Proof(5, head, signed, k.reader())
-	if err != nil {
-		t.Fatal(err)
-	}
+	proof, head := k.prove(t, 5, key)
 	if got, err := audit.CheckEntry(proof, k.entries[4], key); err != nil || got != head {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -505,6 +497,20 @@ func TestCheckEntry(t *testing.T) {
 	}
 }
 
+// prove returns the proof of an entry by the newest head.
+func (k *kept) prove(t testing.TB, id int64, key string) (proof string, head audit.Head) {
+	t.Helper()
+	signed := k.heads[len(k.heads)-1].Signed
+	head, err := audit.OpenHead(signed, key)
+	if err == nil {
+		proof, err = audit.Proof(id, head, signed, k.reader())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proof, head
+}
+
 func (k *kept) reader() tlog.HashReaderFunc {
 	return func(indexes []int64) (hashes []tlog.Hash, err error) {
 		for _, i := range indexes {
@@ -516,15 +522,7 @@ func (k *kept) reader() tlog.HashReaderFunc {
 
 func FuzzCheckProof(f *testing.F) {
 	k, key := made(f, 8)
-	signed := k.heads[len(k.heads)-1].Signed
-	head, err := audit.OpenHead(signed, key)
-	if err != nil {
-		f.Fatal(err)
-	}
-	proof, err := audit.Proof(5, head, signed, k.reader())
-	if err != nil {
-		f.Fatal(err)
-	}
+	proof, _ := k.prove(f, 5, key)
 	f.Add(proof)
 	f.Add("c2sp.org/tlog-proof@v1\nindex 0\n\nx")
 	f.Fuzz(func(t *testing.T, text string) {
