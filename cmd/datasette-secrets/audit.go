@@ -20,8 +20,8 @@ func newAudit(sys system) *cobra.Command {
 		Use:   "audit",
 		Short: "Read the log of all acts, and verify that nobody edited it",
 		Long: `Read the log of all acts, and verify that nobody edited it. The commands read the
-database file and write nothing, whether or not a host has it open. Whoever can
-read the file can run them; no encryption key is needed.`,
+database file, but for check, which needs none, and write nothing, whether or not a
+host has it open. Whoever can read the file can run them; no encryption key is needed.`,
 		Args: noSuchCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
