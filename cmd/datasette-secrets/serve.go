@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -161,22 +160,28 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		}
 		doors = append(doors, door{newServer(ctx, opened, opened.API(), log), httpconn.Listener(only)})
 	}
-	collectLater(sys)
+	defer runtime.KeepAlive(spareMemory(sys))
 	addProcessor(sys)
 	f.announce(sys, log, opened, base)
 	return serveUntil(ctx, doors...)
 }
 
-// heapGrowth is how far the heap grows before garbage is collected, in percent
-// of what is in use. The heap of a host is a few megabytes, so that Go's own 100
-// would collect hundreds of times a second under load.
-const heapGrowth = 400
+// spareHeap is how much garbage may pile up before it is collected, in bytes.
+// What a host has in use is a few megabytes, and Go collects when that has doubled:
+// hundreds of times a second under load, which is most of what memory costs there.
+const spareHeap = 64 << 20
 
-// collectLater sets heapGrowth, unless the environment says otherwise.
-func collectLater(sys system) {
-	if _, set := sys.lookupEnv("GOGC"); !set {
-		debug.SetGCPercent(heapGrowth)
+// spareMemory is a part of the heap of that size, to be kept for as long as the host
+// serves: Go counts it as in use. Nobody writes to it, so that it takes addresses and
+// no memory. A multiple of what is in use, by GOGC, would grow with large requests
+// without end. There is none if the environment says how memory is to be used.
+func spareMemory(sys system) []byte {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		if _, set := sys.lookupEnv(name); set {
+			return nil
+		}
 	}
+	return make([]byte, spareHeap)
 }
 
 // addProcessor lets as much Go code run at once as there are processors, and one
