@@ -23,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Printf("serving on http://%s\n", listener.Addr())
+	fmt.Fprintf(os.Stderr, "serving on http://%s\n", listener.Addr())
 	err = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(value{"SECRET_0000", "a value of usual length, 40 characters..", 1, "database"})
