@@ -22,7 +22,7 @@ const (
 	httpConnections = 64
 	httpReads       = 400 // of each connection
 	httpStarts      = 5   // of both programs: one that is started twice differs from itself by a twentieth
-	httpRounds      = 4   // after each start; the first one warms up
+	httpRounds      = 6   // after each start; the first one warms up
 )
 
 // overHTTP is reading a secret over HTTP, each use recorded and synced to
