@@ -38,18 +38,29 @@ func TestMain(m *testing.M) {
 // row is one line of the table.
 type row struct{ what, here, other, ratio, goal string }
 
-// TestBench measures everything, one after the other so that nothing disturbs
-// anything else, and writes the table.
+// TestBench measures everything, one after the other, and writes the table. What a
+// measurement started has ended before the next one, so that nothing disturbs
+// anything else: a host that nobody asks still looks at its file.
 func TestBench(t *testing.T) {
 	var rows []row
-	rows = append(rows, startToFirstPage(t))
-	rows = append(rows, pageOfManySecrets(t)...)
-	rows = append(rows, getSecret(t)...)
-	rows = append(rows, flatReads(t)...)
-	rows = append(rows, recordedReads(t)...)
-	rows = append(rows, overHTTP(t)...)
-	rows = append(rows, unsealing(t)...)
-	rows = append(rows, startOfPlugin(t), callOfPlugin(t))
+	for _, one := range []struct {
+		name    string
+		measure func(*testing.T) []row
+	}{
+		{"start", startToFirstPage},
+		{"page", pageOfManySecrets},
+		{"read", getSecret},
+		{"flat", flatReads},
+		{"plugin", recordedReads},
+		{"http", overHTTP},
+		{"unseal", unsealing},
+		{"sandbox", startOfPlugin},
+		{"call", callOfPlugin},
+	} {
+		if !t.Run(one.name, func(t *testing.T) { rows = append(rows, one.measure(t)...) }) {
+			return // the old table is better than half a new one
+		}
+	}
 	table := render(rows)
 	fmt.Println(table)
 	write(t, table)
@@ -58,7 +69,7 @@ func TestBench(t *testing.T) {
 func manage() []string { return []string{"-s", "permissions.manage-secrets.id", "root"} }
 
 // startToFirstPage is from the start of the process to its first answer.
-func startToFirstPage(t *testing.T) row {
+func startToFirstPage(t *testing.T) []row {
 	measure := func(start func(testing.TB, harness.Options) *harness.Process, args ...string) time.Duration {
 		return median(7, func() time.Duration {
 			file := filepath.Join(t.TempDir(), "internal.db")
@@ -75,7 +86,7 @@ func startToFirstPage(t *testing.T) row {
 	plugins := harness.PluginDir(t, "demo", "plugins/demo")
 	here := measure(harness.Start, "--plugins-dir", plugins)
 	python := measure(harness.StartDatasette)
-	return row{"start to first page, here with a plugin", ms(here), ms(python), ratio(here, python), "≤ 0.25"}
+	return []row{{"start to first page, here with a plugin", ms(here), ms(python), ratio(here, python), "≤ 0.25"}}
 }
 
 const (

@@ -24,7 +24,7 @@ import (
 )
 
 // startOfPlugin is what a plugin in its sandbox adds to the start of the host.
-func startOfPlugin(t *testing.T) row {
+func startOfPlugin(t *testing.T) []row {
 	file := filepath.Join(t.TempDir(), "internal.db")
 	start := func(args ...string) time.Duration {
 		began := time.Now()
@@ -36,12 +36,12 @@ func startOfPlugin(t *testing.T) row {
 	plugins := harness.PluginDir(t, "demo", "plugins/demo")
 	start()
 	added := median(15, func() time.Duration { return start("--plugins-dir", plugins) - start() })
-	return row{"start of a plugin in Go, in its sandbox", ms(added), "", "", "≤ 100 ms"}
+	return []row{{"start of a plugin in Go, in its sandbox", ms(added), "", "", "≤ 100 ms"}}
 }
 
 // callOfPlugin is a call of a plugin to its host that touches no database,
 // beside the same call between two programs that do nothing else.
-func callOfPlugin(t *testing.T) row {
+func callOfPlugin(t *testing.T) []row {
 	const calls = 3000
 	probe := harness.NewProbe(t, "KEY")
 	p := harness.Start(t, harness.Options{Args: append(probe.Args, "--internal", filepath.Join(t.TempDir(), "internal.db"))})
@@ -56,7 +56,7 @@ func callOfPlugin(t *testing.T) row {
 			ratios = append(ratios, float64(here)/float64(there))
 		}
 	}
-	return row{"`CanAccessSecret`, and a bare echo over gRPC with TLS", us(here), us(there), fmt.Sprintf("%.2f", middle(ratios)), "≤ 1.1"}
+	return []row{{"`CanAccessSecret`, and a bare echo over gRPC with TLS", us(here), us(there), fmt.Sprintf("%.2f", middle(ratios)), "≤ 1.1"}}
 }
 
 // startEcho serves the bare echo and returns what times calls of it.
