@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -160,28 +161,30 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 		}
 		doors = append(doors, door{newServer(ctx, opened, opened.API(), log), httpconn.Listener(only)})
 	}
-	defer runtime.KeepAlive(spareMemory(sys))
+	collectLater(sys)
 	addProcessor(sys)
 	f.announce(sys, log, opened, base)
 	return serveUntil(ctx, doors...)
 }
 
-// spareHeap is how much garbage may pile up before it is collected, in bytes.
-// What a host has in use is a few megabytes, and Go collects when that has doubled:
-// hundreds of times a second under load, which is most of what memory costs there.
-const spareHeap = 64 << 20
+// A host has a few megabytes in use, and Go collects garbage when that has doubled:
+// hundreds of times a second under load. So the heap may grow to so many times what is
+// in use, in percent, and to so many bytes: large requests would make it many times as
+// large as they are.
+const (
+	heapGrowth = 1200
+	heapLimit  = 256 << 20
+)
 
-// spareMemory is a part of the heap of that size, to be kept for as long as the host
-// serves: Go counts it as in use. Nobody writes to it, so that it takes addresses and
-// no memory. A multiple of what is in use, by GOGC, would grow with large requests
-// without end. There is none if the environment says how memory is to be used.
-func spareMemory(sys system) []byte {
+// collectLater sets both, unless the environment says how memory is to be used.
+func collectLater(sys system) {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := sys.lookupEnv(name); set {
-			return nil
+			return
 		}
 	}
-	return make([]byte, spareHeap)
+	debug.SetGCPercent(heapGrowth)
+	debug.SetMemoryLimit(heapLimit)
 }
 
 // addProcessor lets as much Go code run at once as there are processors, and one
