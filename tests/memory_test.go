@@ -1,30 +1,19 @@
 package tests
 
 import (
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
 // A host that is asked much collects its garbage seldom, unless the environment says
-// how memory is to be used; and what that takes is no memory while nobody asks.
+// how memory is to be used; at rest it takes no more for that.
 func TestGarbageIsCollectedSeldom(t *testing.T) {
 	t.Parallel()
-	token := harness.Run(t, "", "create-token", "prometheus", "--secret", harness.Secret, "-a", "view-metrics")
-	if token.Code != 0 {
-		t.Fatal(token.Stderr)
-	}
-	scrape := harness.Request{Path: "/-/metrics", Header: map[string]string{"Authorization": "Bearer " + strings.TrimSpace(token.Stdout)}}
+	scrape := harness.Request{Path: "/-/metrics", Header: scraper(t)}
 	figure := func(p *harness.Process, name string) float64 {
 		t.Helper()
-		m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(p.Do(t, scrape).Text)
-		if m == nil {
-			t.Fatalf("there is no %s", name)
-		}
-		n, err := strconv.ParseFloat(m[1], 64)
+		n, err := figureOf(p.Do(t, scrape).Text, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,8 +24,7 @@ func TestGarbageIsCollectedSeldom(t *testing.T) {
 	const much = 16 << 20
 	start := func(env ...string) (takes, collections float64) {
 		t.Helper()
-		p := harness.Start(t, harness.Options{Env: env, Args: []string{
-			"-s", "plugins.datasette-secrets.metrics", "true", "-s", "permissions.view-metrics.id", "prometheus"}})
+		p := harness.Start(t, harness.Options{Env: env, Args: scraped()})
 		defer p.Stop(t)
 		takes = figure(p, "process_resident_memory_bytes")
 		before, allocated := figure(p, "go_gc_duration_seconds_count"), figure(p, "go_memstats_alloc_bytes_total")

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,18 +13,38 @@ import (
 	"github.com/datasette-secrets/datasette-secrets/tests/harness"
 )
 
+// scraped are the options of a host that tells a scraper its figures.
+func scraped() []string {
+	return []string{"-s", "plugins.datasette-secrets.metrics", "true", "-s", "permissions.view-metrics.id", "prometheus"}
+}
+
+// scraper returns the header by which that scraper is known.
+func scraper(t *testing.T) map[string]string {
+	t.Helper()
+	made := harness.Run(t, "", "create-token", "prometheus", "--secret", harness.Secret, "-a", "view-metrics")
+	if made.Code != 0 {
+		t.Fatal(made.Stderr)
+	}
+	return map[string]string{"Authorization": "Bearer " + strings.TrimSpace(made.Stdout)}
+}
+
+// figureOf finds a figure, with its labels, in the text that a scraper gets.
+func figureOf(figures, name string) (float64, error) {
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(figures)
+	if m == nil {
+		return 0, fmt.Errorf("there is no %s", name)
+	}
+	return strconv.ParseFloat(m[1], 64)
+}
+
 // A scraper with the token of docs/operating.md gets figures of what a plugin,
 // a page and the log did, and nothing else of the host.
 func TestFiguresOfARunningHost(t *testing.T) {
 	t.Parallel()
 	probe := harness.NewProbe(t, "API_KEY", "UNSET_KEY")
 	p := harness.Start(t, harness.Options{Args: append(probe.Args,
-		"-s", "plugins.datasette-secrets.metrics", "true", "-s", "permissions.view-metrics.id", "prometheus", "-s", "permissions.manage-secrets.id", "root")})
-	made := harness.Run(t, "", "create-token", "prometheus", "--secret", harness.Secret, "-a", "view-metrics")
-	if made.Code != 0 {
-		t.Fatal(made.Stderr)
-	}
-	bearer := map[string]string{"Authorization": "Bearer " + strings.TrimSpace(made.Stdout)}
+		append(scraped(), "-s", "permissions.manage-secrets.id", "root")...)})
+	bearer := scraper(t)
 	if r := p.SetSecret(t, "API_KEY", "a-value", "", secrets.NewActor("root")); r.StatusCode != 302 {
 		t.Fatalf("status %d", r.StatusCode)
 	}
@@ -55,13 +76,8 @@ func TestFiguresOfARunningHost(t *testing.T) {
 		`http_request_duration_seconds_bucket{route="/-/secrets/{name}",le="+Inf"}`: 1,
 		`configured`: 1,
 	} {
-		m := regexp.MustCompile(`(?m)^datasette_secrets_` + regexp.QuoteMeta(figure) + ` (\S+)$`).FindStringSubmatch(figures)
-		if m == nil {
-			t.Errorf("%s is missing in:\n%s", figure, figures)
-			continue
-		}
-		if value, err := strconv.ParseFloat(m[1], 64); err != nil || value < least {
-			t.Errorf("%s is %s, want at least %v", figure, m[1], least)
+		if value, err := figureOf(figures, "datasette_secrets_"+figure); err != nil || value < least {
+			t.Errorf("%s is %v, want at least %v; %v in:\n%s", figure, value, least, err, figures)
 		}
 	}
 	for _, private := range []string{"_KEY", "alice", "a-value", "prometheus\"", "127.0.0.1"} {
