@@ -167,10 +167,10 @@ func (f *serveFlags) listen(ctx context.Context, sys system, log *slog.Logger, o
 	return serveUntil(ctx, doors...)
 }
 
-// A host has a few megabytes in use, and Go collects garbage when that has doubled:
-// hundreds of times a second under load. So the heap may grow to so many times what is
-// in use, in percent, and to so many bytes: large requests would make it many times as
-// large as they are.
+// heapGrowth is how far the heap grows before garbage is collected, in percent of what
+// is in use. The heap of a host is a few megabytes, so that Go's own 100 would collect
+// hundreds of times a second under load. heapLimit is where it is collected at the
+// latest, in bytes: large requests would otherwise take many times what they need.
 const (
 	heapGrowth = 1200
 	heapLimit  = 256 << 20

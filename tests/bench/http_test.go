@@ -21,7 +21,7 @@ import (
 const (
 	httpConnections = 64
 	httpReads       = 400 // of each connection
-	httpStarts      = 5   // of both programs: one that is started twice differs from itself by a twentieth
+	httpStarts      = 5   // of both programs: one start of a program differs from the next by a twentieth
 	httpRounds      = 6   // after each start; the first one warms up
 )
 
@@ -32,18 +32,18 @@ func overHTTP(t *testing.T) []row {
 	var times, tails []float64
 	var here, there load
 	for range httpStarts {
-		host, token := startWithClient(t)
+		p, token := startWithClient(t)
 		bare := startJSONHandler(t)
 		request := "GET /-/api/v1/secrets/SECRET_0000?actor=root HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 		for i := range httpRounds { // side by side, for the machine changes its pace
 			there = measureHTTP(t, bare.URL, request)
-			here = measureHTTP(t, host.URL, request)
+			here = measureHTTP(t, p.URL, request)
 			if i > 0 {
 				times = append(times, float64(here.each)/float64(there.each))
 				tails = append(tails, float64(here.p99)/float64(there.p99))
 			}
 		}
-		host.Stop(t)
+		p.Stop(t)
 		bare.Stop(t)
 	}
 	return []row{
